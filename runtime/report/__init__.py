@@ -1,0 +1,3 @@
+"""Placeholder docstring."""
+
+from __future__ import annotations
