@@ -1,3 +1,33 @@
-"""Placeholder docstring."""
+"""Compile-time rules: one per file, named by code. Each says what is wrong, with numbers, where, and how to fix it.
+
+A rule reads the draft and yields problems; it changes nothing. Rules look only at what is known before anything runs.
+"""
 
 from __future__ import annotations
+
+from compiler.rules import (
+    oc001_names,
+    oc002_step_order,
+    oc003_budget,
+    oc004_annealing,
+    oc005_sequence_length,
+    oc006_batch,
+    oc007_heads,
+    oc008_hold_out,
+    oc009_rules,
+    oc010_instructions,
+)
+from compiler.rules.base import Rule
+
+RULES: tuple[Rule, ...] = (
+    oc001_names.RULE,
+    oc002_step_order.RULE,
+    oc003_budget.RULE,
+    oc004_annealing.RULE,
+    oc005_sequence_length.RULE,
+    oc006_batch.RULE,
+    oc007_heads.RULE,
+    oc008_hold_out.RULE,
+    oc009_rules.RULE,
+    oc010_instructions.RULE,
+)

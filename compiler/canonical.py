@@ -1,0 +1,152 @@
+"""Identity: an injective encoding of the typed IR, and the fingerprint `fp1` over it.
+
+It hashes what an operator is, never the SQL or the scripts that are emitted for it. The pre-image is a tree of
+tagged JSON that is stored beside the artefact, so "why did this rebuild?" is a diff of two pre-images.
+
+A tree is `[tag, payload]`: null, bool, int, float (shortest repr), str, bytes (hex), fraction, seq, set, map, or
+`[op-or-part, name, {field: tree}]` for an attrs object. Fields marked execution or doc are left out, and so is a
+value equal to its declared default: a new field with a default changes no fingerprint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import attrs
+
+from compiler.ir import Operator
+
+FINGERPRINT = "fp1"
+Tree = list[Any]
+
+
+class NotCanonical(TypeError):
+    """A value that has no canonical encoding; the message names its path."""
+
+
+def to_tree(value: Any, path: str = "$") -> Tree:
+    """The tagged tree of a value.
+
+    >>> to_tree(("a;b",)) == to_tree(("a", "b"))
+    False
+    >>> to_tree(1), to_tree(True), to_tree(1.0)
+    (['int', '1'], ['bool', 'true'], ['float', '1.0'])
+    """
+    if value is None:
+        return ["null", ""]
+    if isinstance(value, bool):
+        return ["bool", "true" if value else "false"]
+    if isinstance(value, int):
+        return ["int", str(value)]
+    if isinstance(value, float):
+        return ["float", _float(value, path)]
+    if isinstance(value, str):
+        return ["str", value]
+    if isinstance(value, bytes):
+        return ["bytes", value.hex()]
+    if isinstance(value, Fraction):
+        return ["fraction", str(value)]
+    return _container(value, path)
+
+
+def _float(value: float, path: str) -> str:
+    if not math.isfinite(value):
+        raise NotCanonical(f"{path}: {value} has no identity")
+    return repr(value)
+
+
+def _container(value: Any, path: str) -> Tree:
+    if isinstance(value, list | tuple):
+        return ["seq", [to_tree(item, f"{path}[{i}]") for i, item in enumerate(value)]]
+    if isinstance(value, set | frozenset):
+        return ["set", sorted((to_tree(item, f"{path}{{}}") for item in value), key=encode)]
+    if isinstance(value, Mapping):
+        pairs = [[to_tree(k, path), to_tree(v, f"{path}.{k}")] for k, v in value.items()]
+        return ["map", sorted(pairs, key=lambda pair: encode(pair[0]))]
+    if attrs.has(type(value)):
+        return _object(value, path)
+    raise NotCanonical(f"{path}: a {type(value).__name__} has no canonical encoding")
+
+
+def _object(value: Any, path: str) -> Tree:
+    cls = type(value)
+    if isinstance(value, Operator):
+        name, tag = f"{cls.op_id}/{cls.op_version}", "op"
+    else:
+        name, tag = cls.__name__, "part"
+    fields = {}
+    for field in attrs.fields(cls):
+        if field.metadata.get("role", "semantic") != "semantic":
+            continue
+        tree = to_tree(getattr(value, field.name), f"{path}.{field.name}")
+        if tree != _default(field, path):
+            fields[field.name] = tree
+    return [tag, name, fields]
+
+
+def _default(field: attrs.Attribute[Any], path: str) -> Tree | None:
+    default = field.default
+    if default is attrs.NOTHING:
+        return None
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # attrs types Factory as a function
+        default = default.factory()
+    return to_tree(default, f"{path}.{field.name}")
+
+
+def encode(tree: Tree) -> bytes:
+    """Length-prefixed bytes of a tree; no two different trees share them."""
+    return b"".join(_encode(part) for part in tree)
+
+
+def _encode(part: Any) -> bytes:
+    if isinstance(part, str):
+        data = part.encode()
+        return b"s%d:" % len(data) + data
+    if isinstance(part, dict):
+        items = [_encode(key) + _encode(part[key]) for key in sorted(part)]
+        return b"d%d:" % len(items) + b"".join(items)
+    assert isinstance(part, list), type(part)
+    return b"l%d:" % len(part) + b"".join(map(_encode, part))
+
+
+def fingerprint(preimage: Tree) -> str:
+    """SHA-256 of a pre-image, 64 hex digits."""
+    return hashlib.sha256(FINGERPRINT.encode() + b"\0" + encode(preimage)).hexdigest()
+
+
+def task_preimage(op: Operator, inputs: Mapping[str, list[str]]) -> Tree:
+    """Pre-image of a task: its operator, and per role the fingerprints (or content digests) of what it reads."""
+    return ["task", to_tree(op), to_tree({role: tuple(ids) for role, ids in inputs.items()})]
+
+
+def differences(before: Tree, after: Tree, path: str = "") -> list[tuple[str, Any, Any]]:
+    """Where two pre-images differ: (path, before, after), the narrowest paths only.
+
+    >>> a = ["op", "data.edges/1", {"exact": ["bool", "true"]}]
+    >>> b = ["op", "data.edges/1", {"exact": ["bool", "false"]}]
+    >>> differences(a, b)
+    [('exact', 'true', 'false')]
+    """
+    if before == after:
+        return []
+    if isinstance(before, dict) and isinstance(after, dict):
+        found = []
+        for key in sorted({*before, *after}):
+            found += differences(before.get(key), after.get(key), f"{path}.{key}" if path else key)  # type: ignore[arg-type]
+        return found
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        named = bool(before) and before[:-1] == after[:-1]
+        found = []
+        for i, (old, new) in enumerate(zip(before, after, strict=True)):
+            found += differences(old, new, path if named or isinstance(old, str) else f"{path}[{i}]")
+        return found
+    return [(path, _leaf(before), _leaf(after))]
+
+
+def _leaf(tree: Any) -> Any:
+    simple = isinstance(tree, list) and len(tree) == 2 and isinstance(tree[1], str)
+    return tree[1] if simple else tree

@@ -1,0 +1,59 @@
+"""Draft: what the passes hand to one another between a spec and a plan. Not part of any output."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import attrs
+
+from compiler.errors import UserError
+from compiler.metadata import SourceStats
+from compiler.plan import DedupSummary, StageSummary, Task
+from ocspec.base import Origin, Spec
+from ocspec.experiment import Experiment
+from ocspec.mixture import Dataset
+
+
+@attrs.frozen(kw_only=True)
+class DatasetTasks:
+    """Where a data set stands in the graph: its clean documents, what is selected of them, and its tokens."""
+
+    documents: str
+    selection: str | None = None
+    tokens: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Draft:
+    """A plan in the making. `base` is the spec file's directory: paths in the spec are relative to it."""
+
+    experiment: Experiment
+    base: Path
+    shards: int
+    sources: dict[str, SourceStats] = attrs.field(factory=dict)
+    datasets: dict[str, DatasetTasks] = attrs.field(factory=dict)
+    tasks: tuple[Task, ...] = ()
+    stages: tuple[StageSummary, ...] = ()
+    deduplication: tuple[DedupSummary, ...] = ()
+
+    def add(self, *tasks: Task, **changes: object) -> Draft:
+        """The draft with more tasks."""
+        return attrs.evolve(self, tasks=self.tasks + tasks, **changes)
+
+    def where(self, spec: Spec) -> str:
+        """file:line of a spec object, relative to the spec file's directory."""
+        return relative(spec.origin, self.base)
+
+    def dataset(self, name: str) -> Dataset:
+        """The data set of that name."""
+        return next(dataset for dataset in self.experiment.data if dataset.name == name)
+
+    def error(self, spec: Spec, what: str, fix: str) -> UserError:
+        """A problem with one object of the spec."""
+        return UserError(what, where=self.where(spec), fix=fix)
+
+
+def relative(origin: Origin | None, base: Path) -> str:
+    """An origin as `file:line`, the same on every machine."""
+    return "" if origin is None else f"{os.path.relpath(origin.file, base)}:{origin.line}"

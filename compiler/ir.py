@@ -1,0 +1,399 @@
+"""The typed operators of a plan: what is to be done, as frozen attrs classes.
+
+Not how it is done: the SQL is in `compiler.emit`, the code in `runtime`. Every operator has an `op_id`, an
+`op_version` (raised by whoever changes the bytes that it writes) and declared outputs. A field is part of the
+operator's identity unless it is marked `execution`. Nothing here imports pydantic, so a node can load a plan
+without the language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, ClassVar, Literal, TypeVar
+
+import attrs
+
+from compiler.quality_rules import QualityRule
+from compiler.trainjob import TrainJob
+
+OutputKind = Literal["table", "files", "log"]
+Granularity = Literal["file", "repository", "chunk"]
+
+_T = TypeVar("_T", bound=type)
+
+
+def label() -> Any:
+    """A name for people and paths that does not change what is written: it does not enter a fingerprint."""
+    return attrs.field(metadata={"role": "doc"})
+
+
+def execution(default: Any) -> Any:
+    """A field that says how or where to run, never what: it does not enter a fingerprint."""
+    return attrs.field(default=default, metadata={"role": "execution"})
+
+
+class Operator:
+    """Base of all operators; subclasses are registered by `operator`."""
+
+    op_id: ClassVar[str]
+    op_version: ClassVar[int]
+    outputs: ClassVar[dict[str, OutputKind]]
+
+
+OPERATORS: dict[str, type[Operator]] = {}
+
+
+def operator(op_id: str, version: int, **outputs: OutputKind) -> Callable[[_T], _T]:
+    """Class decorator: freeze the class, give it its identity and register it under `op_id`."""
+
+    def decorate(cls: _T) -> _T:
+        frozen = attrs.frozen(kw_only=True)(cls)
+        frozen.op_id, frozen.op_version, frozen.outputs = op_id, version, outputs
+        assert op_id not in OPERATORS, f"two operators are called {op_id}"
+        OPERATORS[op_id] = frozen
+        return frozen
+
+    return decorate
+
+
+# ---------------------------------------------------------------- parts of operators
+
+
+@attrs.frozen(kw_only=True)
+class Columns:
+    """How a table's columns map to the columns of a document; an empty name means that the table has none."""
+
+    content: str = "content"
+    doc_id: str = ""
+    repo: str = "repo"
+    path: str = "path"
+    language: str = ""
+    stars: str = ""
+    commit_time: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Reader:
+    """Where documents are read from. `documents` means the output of an upstream task, given as input `fetched`.
+
+    `digest` identifies the content of files that lie outside the store; where they lie is execution.
+    """
+
+    source: str
+    format: Literal["documents", "parquet", "jsonl", "directory"]
+    columns: Columns = Columns()
+    digest: str = ""
+    location: str = execution("")
+
+
+@attrs.frozen(kw_only=True)
+class PyPIPackage:
+    """One wheel, pinned."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@attrs.frozen(kw_only=True)
+class AdmitRule:
+    """Size limit in bytes and the languages let in (empty: every language that is known)."""
+
+    max_bytes: int
+    languages: tuple[str, ...] = ()
+    doc_types: tuple[str, ...] = ("code", "text", "data")
+
+
+@attrs.frozen(kw_only=True)
+class MinHashKey:
+    """How band keys are made: n-grams of word tokens, permutations = bands x rows. Steps refer to it by index."""
+
+    granularity: Granularity
+    bands: int
+    rows: int
+    ngram: int = 5
+    seed: int = 1
+
+
+@attrs.frozen(kw_only=True)
+class DatasetShare:
+    """A data set's part of a mixture, as an exact share, and how often it may be repeated."""
+
+    dataset: str
+    share: Fraction
+    max_epochs: Fraction = Fraction(1)
+
+
+@attrs.frozen(kw_only=True)
+class DrawPhase:
+    """`instances` sequences of `sequence_length` tokens."""
+
+    instances: int
+    sequence_length: int
+
+
+# ---------------------------------------------------------------- data
+
+
+@operator("data.fetch_packages", version=1, documents="table", dropped="table")
+class FetchPackages(Operator):
+    """Download pinned wheels and unpack them into documents; one shard takes every n-th package."""
+
+    source: str
+    packages: tuple[PyPIPackage, ...]
+
+
+@operator("data.sign", version=1, keys="table", signatures="table", dropped="table")
+class Sign(Operator):
+    """First read of the content: admit, SHA-256, MinHash band keys. Writes keys and verdicts, no content."""
+
+    dataset: str = label()
+    readers: tuple[Reader, ...]
+    admit: AdmitRule
+    near: tuple[MinHashKey, ...] = ()
+    hold_out: tuple[str, ...] = ()
+
+
+@operator("data.drop_twins", version=1, kept="table", dropped="table")
+class DropTwins(Operator):
+    """Training documents that share their SHA-256 or a band key with a held-out document, in DuckDB."""
+
+    step: str
+    key: int | None
+    threshold: float | None = None
+
+
+@operator("data.merge_signatures", version=1, keys="table")
+class MergeSignatures(Operator):
+    """Per-shard signatures of repositories -> one signature each -> band keys; `index` is the key's in Sign."""
+
+    key: MinHashKey | None
+    index: int | None
+
+
+@operator("data.edges", version=1, edges="table")
+class Edges(Operator):
+    """Pairs that share an exact hash or a band key, in DuckDB; one shard takes every n-th band."""
+
+    granularity: Granularity
+    exact: bool
+    key: int | None
+    bands: int = 0
+
+
+@operator("data.cluster", version=1, kept="table", dropped="table")
+class Cluster(Operator):
+    """Connected components over the edges, then one survivor each: most stars, latest commit, lowest id."""
+
+    step: str
+    granularity: Granularity
+    threshold: float | None = None
+
+
+@operator("data.deduplicate_chunks", version=1, kept="table", dropped="table")
+class DedupChunks(Operator):
+    """Deduplicate pieces of `chunk_tokens` tokens instead of files."""
+
+    step: str
+    exact: bool
+    near: MinHashKey | None
+    chunk_tokens: int
+
+
+@operator("data.refine", version=1, documents="table", dropped="table")
+class Refine(Operator):
+    """Second read of the content: survivors only; redact, signals, rules. Writes the clean text once."""
+
+    dataset: str = label()
+    readers: tuple[Reader, ...]
+    redact_copyright: bool = False
+    redact_pii: bool = False
+    rules: tuple[QualityRule, ...] = ()
+
+
+@operator("data.downsample", version=1, selection="table", dropped="table")
+class Downsample(Operator):
+    """Keep at most so many bytes of a language, chosen by a seeded hash of the document id."""
+
+    step: str
+    caps: tuple[tuple[str, int], ...]
+    seed: int = 0
+
+
+@operator("data.select", version=1, selection="table", dropped="table")
+class Select(Operator):
+    """Documents whose text holds one of the keywords (any case)."""
+
+    step: str
+    keywords: tuple[str, ...]
+
+
+@operator("data.decontaminate", version=1, selection="table", dropped="table")
+class Decontaminate(Operator):
+    """Drop documents that share an n-gram or an entry point with a benchmark."""
+
+    step: str
+    benchmarks: tuple[str, ...]
+    ngram: int
+
+
+@operator("data.recall_web", version=1, documents="table", dropped="table")
+class RecallWeb(Operator):
+    """Iterative recall of code-related pages with fastText."""
+
+    dataset: str = label()
+    readers: tuple[Reader, ...]
+    seed_location: str
+    iterations: int
+    domain_share: float
+
+
+# ---------------------------------------------------------------- text to tokens
+
+
+@operator("text.train_bpe", version=1, tokenizer="files")
+class TrainBPE(Operator):
+    """Byte-level BPE on a sample of the mix, `sample_bytes` in all, apportioned by share."""
+
+    vocab_size: int
+    special_tokens: tuple[str, ...]
+    shares: tuple[DatasetShare, ...]
+    sample_bytes: int
+    seed: int = 0
+
+
+@operator("text.import_tokenizer", version=1, tokenizer="files")
+class ImportTokenizer(Operator):
+    """A tokenizer.json made elsewhere, checked for its vocabulary size."""
+
+    vocab_size: int
+    digest: str = ""
+    location: str = execution("")
+
+
+@operator("text.encode", version=1, tokens="table")
+class Encode(Operator):
+    """Documents for training (held-out ones left out) -> token ids, one row each."""
+
+    dataset: str = label()
+
+
+@operator("text.pack", version=1, tokens="files")
+class Pack(Operator):
+    """All rows of a data set in an order given by a seeded hash of the id, as Megatron .bin/.idx."""
+
+    dataset: str = label()
+    seed: int = 0
+
+
+@operator("instruct.make_pairs", version=1, pairs="table")
+class MakePairs(Operator):
+    """Instruction pairs out of source code: signature and docstring -> body."""
+
+    dataset: str = label()
+    languages: tuple[str, ...]
+    min_docstring_chars: int = 10
+    seed: int = 0
+
+
+@operator("instruct.read_pairs", version=1, pairs="table")
+class ReadPairs(Operator):
+    """Instruction pairs from Parquet or JSON Lines with the columns instruction and output."""
+
+    dataset: str = label()
+    format: Literal["parquet", "jsonl"]
+    instruction: str = "instruction"
+    output: str = "output"
+    digest: str = ""
+    location: str = execution("")
+
+
+@operator("instruct.encode", version=1, tokens="files")
+class EncodePairs(Operator):
+    """Pairs -> Megatron samples and the position at which each answer starts."""
+
+    dataset: str = label()
+    max_length: int
+    max_samples: int = 0
+    seed: int = 0
+
+
+@operator("mix.draw", version=1, blend="files")
+class Draw(Operator):
+    """A weighted draw of sequences to an exact token budget."""
+
+    stage: str = label()
+    shares: tuple[DatasetShare, ...]
+    phases: tuple[DrawPhase, ...]
+    seed: int = 0
+
+
+@operator("mix.draw_samples", version=1, blend="files")
+class DrawSamples(Operator):
+    """Every fine-tuning sample once per epoch, in a seeded order, cut to `steps` full batches."""
+
+    stage: str = label()
+    datasets: tuple[str, ...]
+    epochs: int
+    global_batch: int
+    sequence_length: int
+    steps: int
+    seed: int = 0
+
+
+# ---------------------------------------------------------------- training and evaluation
+
+
+@operator("train.torch", version=1, checkpoint="files", state="files", metrics="files", log="log")
+class TrainTorch(Operator):
+    """One stage of training on plain torch."""
+
+    job: TrainJob
+
+
+@operator("train.nemo", version=1, checkpoint="files", state="files", metrics="files", log="log")
+class TrainNeMo(Operator):
+    """One stage of training on NeMo."""
+
+    job: TrainJob
+
+
+@operator("train.megatron", version=1, checkpoint="files", state="files", metrics="files", log="log")
+class TrainMegatron(Operator):
+    """One stage of training on Megatron-core."""
+
+    job: TrainJob
+
+
+@operator("eval.bits_per_byte", version=1, bits="table", result="files")
+class BitsPerByte(Operator):
+    """Bits per UTF-8 byte of held-out documents under a checkpoint."""
+
+    stage: str = label()
+    languages: tuple[str, ...] = ()
+    max_bytes: int = 0
+    seed: int = 0
+
+
+@operator("eval.ngram", version=1, bits="table", result="files")
+class NGram(Operator):
+    """The yardstick: a byte n-gram model trained on the very tokens that a stage and those before it saw."""
+
+    stage: str = label()
+    order: int = 5
+    languages: tuple[str, ...] = ()
+    max_bytes: int = 0
+    seed: int = 0
+
+
+@operator("eval.benchmark", version=1, result="files")
+class Benchmark(Operator):
+    """A generation benchmark such as HumanEval."""
+
+    stage: str = label()
+    benchmark: str
+    shots: int = 0
+    temperature: float = 0.0
+    samples: int = 1
+    max_new_tokens: int = 512

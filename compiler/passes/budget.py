@@ -1,0 +1,69 @@
+"""budget: tokens, steps and FLOPs of every stage and the collision curves, as plain numbers in the plan."""
+
+from __future__ import annotations
+
+import attrs
+
+from compiler.cost.flops import training_flops
+from compiler.draft import Draft
+from compiler.passes.place import TrainOp
+from compiler.plan import DedupSummary, StageSummary, Task
+from compiler.trainjob import TrainJob
+from ocspec.base import sibling_keys
+from ocspec.refinement import Deduplicate, MinHash
+
+CURVE_AT = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99, 1.0)
+
+
+def budget(draft: Draft) -> Draft:
+    """Fill in the summaries of stages and of deduplication steps."""
+    jobs = [(task, task.op.job) for task in draft.tasks if isinstance(task.op, TrainOp)]
+    return attrs.evolve(
+        draft,
+        stages=tuple(_stage(task, job) for task, job in jobs),
+        deduplication=tuple(_deduplication(draft)),
+    )
+
+
+def _stage(task: Task, job: TrainJob) -> StageSummary:
+    return StageSummary(
+        name=job.stage,
+        kind=job.kind,
+        task=task.id,
+        steps=job.steps,
+        tokens=job.tokens,
+        instances=sum(batch.steps * batch.global_batch for batch in job.batches),
+        devices=job.parallelism.devices,
+        first_lr=job.schedule[0].start,
+        last_lr=job.schedule[-1].end,
+        flops=training_flops(job),
+        batches=tuple({**attrs.asdict(batch), "tokens": batch.tokens} for batch in job.batches),
+        start_step=job.start_step,
+    )
+
+
+def _deduplication(draft: Draft) -> list[DedupSummary]:
+    found = []
+    for dataset in draft.experiment.data:
+        for key, step in zip(sibling_keys(dataset.steps), dataset.steps, strict=True):
+            if isinstance(step, Deduplicate) and step.near:
+                found.append(
+                    DedupSummary(
+                        step=f"{dataset.name}/{key}",
+                        granularity=step.granularity,
+                        bands=step.near.bands,
+                        rows=step.near.rows,
+                        threshold=round(step.near.threshold, 6),
+                        curve=tuple((j, round(collision(step.near, j), 6)) for j in CURVE_AT),
+                    )
+                )
+    return found
+
+
+def collision(near: MinHash, jaccard: float) -> float:
+    """Probability that two items of that similarity share a band: 1 - (1 - J^rows)^bands.
+
+    >>> round(collision(MinHash(bands=16, rows=128), 0.97), 3)
+    0.279
+    """
+    return float(1 - (1 - jaccard**near.rows) ** near.bands)

@@ -1,0 +1,15 @@
+"""check: run every compile-time rule and list all that they find."""
+
+from __future__ import annotations
+
+from compiler.draft import Draft
+from compiler.errors import UserErrors
+from compiler.rules import RULES
+
+
+def check(draft: Draft) -> Draft:
+    """Raise UserErrors with every problem that a rule finds; otherwise change nothing."""
+    problems = [problem for rule in RULES for problem in rule.check(draft)]
+    if problems:
+        raise UserErrors(problems)
+    return draft

@@ -1,0 +1,78 @@
+"""lower_evaluation: measurements after stages."""
+
+from __future__ import annotations
+
+from compiler import ir
+from compiler.draft import Draft
+from compiler.passes.lower_tokens import TOKENIZER
+from compiler.plan import Input, Task
+from ocspec.evaluation import Benchmark, BitsPerByte, Evaluation
+from ocspec.training import Stage
+
+
+def lower_evaluation(draft: Draft) -> Draft:
+    """Add one task per evaluation and stage, and the yardstick beside bits per byte."""
+    for evaluation in draft.experiment.evaluations:
+        for number, stage in enumerate(draft.experiment.curriculum.stages):
+            if not evaluation.stages or stage.name in evaluation.stages:
+                draft = draft.add(*_tasks(draft, evaluation, stage, number))
+    return draft
+
+
+def _tasks(draft: Draft, evaluation: Evaluation, stage: Stage, number: int) -> list[Task]:
+    common = {"spec_paths": (f"evaluations.{evaluation.name}",), "origin": draft.where(evaluation)}
+    checkpoint = Input(role="checkpoint", task=f"{stage.name}/train")
+    tokenizer = Input(role="tokenizer", task=TOKENIZER)
+    if isinstance(evaluation, Benchmark):
+        op = ir.Benchmark(
+            stage=stage.name,
+            benchmark=evaluation.name,
+            shots=evaluation.shots,
+            temperature=evaluation.temperature,
+            samples=evaluation.samples,
+            max_new_tokens=evaluation.max_new_tokens,
+        )
+        task_id = f"{stage.name}/{evaluation.name}"
+        return [Task(id=task_id, op=op, inputs=(checkpoint, tokenizer), **common)]  # type: ignore[arg-type]
+    assert isinstance(evaluation, BitsPerByte)
+    held_out = tuple(Input(role="documents", task=task) for task in _held_out(draft))
+    sample = {
+        "stage": stage.name,
+        "languages": tuple(sorted(evaluation.languages)),
+        "max_bytes": evaluation.max_bytes,
+        "seed": evaluation.seed,
+    }
+    tasks = [
+        Task(
+            id=f"{stage.name}/{evaluation.name}",
+            op=ir.BitsPerByte(**sample),
+            inputs=(checkpoint, tokenizer, *held_out),
+            **common,  # type: ignore[arg-type]
+        )
+    ]
+    if evaluation.ngram_order is not None:
+        seen = tuple(item for s in draft.experiment.curriculum.stages[: number + 1] for item in _seen(draft, s))
+        tasks.append(
+            Task(
+                id=f"{stage.name}/{evaluation.name}-ngram",
+                op=ir.NGram(order=evaluation.ngram_order, **sample),
+                inputs=(*seen, tokenizer, *held_out),
+                **common,  # type: ignore[arg-type]
+            )
+        )
+    return tasks
+
+
+def _held_out(draft: Draft) -> list[str]:
+    """The clean documents of all data sets, each once: held-out ones are marked among them."""
+    return list(dict.fromkeys(tasks.documents for tasks in draft.datasets.values()))
+
+
+def _seen(draft: Draft, stage: Stage) -> list[Input]:
+    """What a stage trained on: its token files and the order in which it drew from them."""
+    train = next(task for task in draft.tasks if task.id == f"{stage.name}/train")
+    return [
+        Input(role=f"{item.role}:{stage.name}", task=item.task)
+        for item in train.inputs
+        if item.role in {"tokens", "blend"}
+    ]

@@ -1,0 +1,90 @@
+"""lower_tokens: the tokenizer, and every data set of a mixture as token ids.
+
+Documents are encoded in an array over shards, then packed by one task in an order that no shard can change.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from compiler import ir
+from compiler.draft import Draft
+from compiler.plan import Input, Task
+from ocspec.mixture import Mixture
+from ocspec.model import PretrainedTokenizer, TrainedBPE
+from ocspec.refinement import exact_share
+from ocspec.training import Anneal, Pretrain
+
+TOKENIZER = "tokenizer"
+
+
+def lower_tokens(draft: Draft) -> Draft:
+    """Add the tokenizer, then an encode and a pack task for each data set that a mixture names."""
+    draft = draft.add(_tokenizer(draft))
+    for name in dict.fromkeys(part.dataset for mixture in mixtures(draft).values() for part in mixture.parts):
+        encode = Task(
+            id=f"{name}/encode",
+            op=ir.Encode(dataset=name),
+            inputs=(*chosen(draft, name), Input(role="tokenizer", task=TOKENIZER)),
+            origin=draft.where(draft.dataset(name)),
+        )
+        pack = Task(
+            id=f"{name}/pack",
+            op=ir.Pack(dataset=name),
+            inputs=(Input(role="tokens", task=encode.id), Input(role="tokenizer", task=TOKENIZER)),
+            origin=encode.origin,
+        )
+        packed = attrs.evolve(draft.datasets[name], tokens=pack.id)
+        draft = draft.add(encode, pack, datasets={**draft.datasets, name: packed})
+    return draft
+
+
+def mixtures(draft: Draft) -> dict[str, Mixture]:
+    """The mixtures by stage, in the order of the curriculum."""
+    stages = draft.experiment.curriculum.stages
+    return {stage.name: stage.mixture for stage in stages if isinstance(stage, Pretrain | Anneal)}
+
+
+def chosen(draft: Draft, dataset: str, suffix: str = "") -> tuple[Input, ...]:
+    """A data set's clean documents and, where it has one, its selection."""
+    tasks = draft.datasets[dataset]
+    documents = Input(role=f"documents{suffix}", task=tasks.documents)
+    if tasks.selection is None:
+        return (documents,)
+    return documents, Input(role=f"selection{suffix}", task=tasks.selection)
+
+
+def shares(mixture: Mixture) -> tuple[ir.DatasetShare, ...]:
+    """Exact shares of a mixture, sorted by data set, summing to one."""
+    weights = {part.dataset: exact_share(part.weight) for part in mixture.parts}
+    total = sum(weights.values())
+    epochs = {part.dataset: exact_share(part.max_epochs) for part in mixture.parts}
+    return tuple(
+        ir.DatasetShare(dataset=name, share=weights[name] / total, max_epochs=epochs[name])
+        for name in sorted(weights)
+    )
+
+
+def _tokenizer(draft: Draft) -> Task:
+    tokenizer = draft.experiment.tokenizer
+    paths: tuple[str, ...] = ("tokenizer",)
+    inputs: tuple[Input, ...] = ()
+    if isinstance(tokenizer, PretrainedTokenizer):
+        op: ir.Operator = ir.ImportTokenizer(
+            vocab_size=tokenizer.vocab_size, digest=tokenizer.digest or tokenizer.name, location=tokenizer.path
+        )
+    else:
+        assert isinstance(tokenizer, TrainedBPE)
+        stage, mixture = next(iter(mixtures(draft).items()))
+        paths = ("tokenizer", f"curriculum.stages.{stage}.mixture")
+        op = ir.TrainBPE(
+            vocab_size=tokenizer.vocab_size,
+            special_tokens=tokenizer.special_tokens,
+            shares=shares(mixture),
+            sample_bytes=tokenizer.sample_bytes,
+            seed=tokenizer.seed,
+        )
+        inputs = tuple(item for share in op.shares for item in chosen(draft, share.dataset, f":{share.dataset}"))
+    return Task(id=TOKENIZER, op=op, inputs=inputs, spec_paths=paths, origin=draft.where(tokenizer))
+
+

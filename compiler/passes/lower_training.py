@@ -1,0 +1,189 @@
+"""lower_training: stages -> a mixture drawn to the last sequence, and a TrainJob that follows the one before."""
+
+from __future__ import annotations
+
+from compiler import ir
+from compiler.draft import Draft
+from compiler.passes.lower_tokens import TOKENIZER, chosen, shares
+from compiler.plan import Input, Task
+from compiler.trainjob import AdamW, BatchPhase, ModelShape, Parallelism, SchedulePhase, TrainJob
+from ocspec.model import Transformer
+from ocspec.sources import FunctionPairs, Instructions, Source
+from ocspec.training import Anneal, Cosine, FineTune, Pretrain, Stage
+
+TRAIN_OPS: dict[str, type[ir.TrainTorch] | type[ir.TrainNeMo] | type[ir.TrainMegatron]] = {
+    "torch": ir.TrainTorch,
+    "nemo": ir.TrainNeMo,
+    "megatron": ir.TrainMegatron,
+}
+
+
+def lower_training(draft: Draft) -> Draft:
+    """Add the tasks of every stage in order."""
+    stages = draft.experiment.curriculum.stages
+    before: TrainJob | None = None
+    for stage, after in zip(stages, (*stages[1:], None), strict=True):
+        draft, inputs = _instructions(draft, stage) if isinstance(stage, FineTune) else _mixture(draft, stage)
+        save_at = after.start_step if isinstance(after, Anneal) else None
+        job = train_job(draft.experiment.model, draft.experiment.tokenizer.vocab_size, stage, before, save_at)
+        if before is not None:
+            inputs += (Input(role="init", task=f"{before.stage}/train"),)
+        task = Task(
+            id=f"{stage.name}/train",
+            op=TRAIN_OPS[stage.backend](job=job),
+            inputs=(*inputs, Input(role="tokenizer", task=TOKENIZER)),
+            spec_paths=("model", f"curriculum.stages.{stage.name}"),
+            origin=draft.where(stage),
+        )
+        draft, before = draft.add(task), job
+    return draft
+
+
+def _mixture(draft: Draft, stage: Stage) -> tuple[Draft, tuple[Input, ...]]:
+    assert isinstance(stage, Pretrain | Anneal)
+    parts = shares(stage.mixture)
+    phases = tuple(
+        ir.DrawPhase(instances=b.steps * b.global_batch, sequence_length=b.sequence_length) for b in stage.batches
+    )
+    tokens = tuple(Input(role="tokens", task=draft.datasets[part.dataset].tokens or "") for part in parts)
+    draw = Task(
+        id=f"{stage.name}/mix",
+        op=ir.Draw(stage=stage.name, shares=parts, phases=phases, seed=stage.seed),
+        inputs=tokens,
+        spec_paths=(f"curriculum.stages.{stage.name}.mixture", f"curriculum.stages.{stage.name}.batches"),
+        origin=draft.where(stage.mixture),
+    )
+    return draft.add(draw), (*tokens, Input(role="blend", task=draw.id))
+
+
+def _instructions(draft: Draft, stage: FineTune) -> tuple[Draft, tuple[Input, ...]]:
+    path = f"curriculum.stages.{stage.name}"
+    tokens: list[Input] = []
+    for name in stage.instructions:
+        source = next(s for s in draft.experiment.instructions if s.name == name)
+        pairs = _pairs(draft, source)
+        if pairs.id not in {task.id for task in draft.tasks}:
+            draft = draft.add(pairs)
+        encode = Task(
+            id=f"{stage.name}/encode-{name}",
+            op=ir.EncodePairs(dataset=name, max_length=stage.max_length, seed=stage.seed),
+            inputs=(Input(role="pairs", task=pairs.id), Input(role="tokenizer", task=TOKENIZER)),
+            spec_paths=(f"{path}.max_length",),
+            origin=draft.where(stage),
+        )
+        draft = draft.add(encode)
+        tokens.append(Input(role="tokens", task=encode.id))
+    draw = Task(
+        id=f"{stage.name}/mix",
+        op=ir.DrawSamples(
+            stage=stage.name,
+            datasets=stage.instructions,
+            epochs=stage.epochs,
+            global_batch=stage.global_batch,
+            sequence_length=stage.max_length,
+            steps=stage.num_steps,
+            seed=stage.seed,
+        ),
+        inputs=tuple(tokens),
+        spec_paths=(path,),
+        origin=draft.where(stage),
+    )
+    return draft.add(draw), (*tokens, Input(role="blend", task=draw.id))
+
+
+def _pairs(draft: Draft, source: Source) -> Task:
+    common = {"id": f"instructions/{source.name}", "origin": draft.where(source)}
+    paths = (f"instructions.{source.name}",)
+    if isinstance(source, FunctionPairs):
+        op: ir.Operator = ir.MakePairs(
+            dataset=source.name,
+            languages=tuple(sorted(source.languages)),
+            min_docstring_chars=source.min_docstring_chars,
+            seed=source.seed,
+        )
+        return Task(op=op, inputs=chosen(draft, source.dataset), spec_paths=paths, **common)  # type: ignore[arg-type]
+    assert isinstance(source, Instructions), "other sources of instructions are refused by a rule"
+    stats = draft.sources.get(source.name)
+    op = ir.ReadPairs(
+        dataset=source.name,
+        format=source.format,
+        instruction=source.instruction,
+        output=source.output,
+        digest=stats.digest if stats else f"declared:{source.declared.revision if source.declared else ''}",
+        location=source.path,
+    )
+    return Task(op=op, spec_paths=paths, **common)  # type: ignore[arg-type]
+
+
+def model_shape(model: Transformer, vocab_size: int) -> ModelShape:
+    """A spec's model with the tokenizer's vocabulary."""
+    return ModelShape(
+        vocab_size=vocab_size,
+        hidden_size=model.hidden_size,
+        intermediate_size=model.intermediate_size,
+        num_layers=model.num_layers,
+        num_heads=model.num_heads,
+        num_kv_heads=model.num_kv_heads,
+        head_dim=model.head_dim or model.hidden_size // model.num_heads,
+        max_positions=model.max_positions,
+        rope_theta=model.rope_theta,
+        norm_eps=model.norm_eps,
+        init_std=model.init_std,
+    )
+
+
+def train_job(
+    model: Transformer, vocab_size: int, stage: Stage, before: TrainJob | None, save_at: int | None = None
+) -> TrainJob:
+    """A stage as a TrainJob; annealing goes on from the learning rate and state of the job before."""
+    kind, start_from = "pretrain", "random"
+    if isinstance(stage, Anneal):
+        kind, start_from = "anneal", "state"
+    elif isinstance(stage, FineTune):
+        kind, start_from = "finetune", "weights" if before else "random"
+    p = stage.parallelism
+    return TrainJob(
+        stage=stage.name,
+        kind=kind,  # type: ignore[arg-type]
+        model=model_shape(model, vocab_size),
+        schedule=schedule_of(stage, before),
+        batches=batches_of(stage),
+        start_from=start_from,  # type: ignore[arg-type]
+        start_step=stage.start_step if isinstance(stage, Anneal) else None,
+        save_at=save_at,
+        loss_on="answer" if isinstance(stage, FineTune) else "all",
+        optimizer=AdamW(**stage.optimizer.model_dump()),
+        micro_batch=stage.micro_batch,
+        seed=stage.seed,
+        precision=stage.precision,
+        parallelism=Parallelism(**p.model_dump()),
+        backend=stage.backend,
+        kernels=stage.kernels,
+        checkpoint_every=stage.checkpoint_every,
+    )
+
+
+def batches_of(stage: Stage) -> tuple[BatchPhase, ...]:
+    """The stage's batches; a fine-tuning step is counted at its full, padded length."""
+    if isinstance(stage, FineTune):
+        return (
+            BatchPhase(steps=stage.num_steps, global_batch=stage.global_batch, sequence_length=stage.max_length),
+        )
+    assert isinstance(stage, Pretrain | Anneal)
+    return tuple(BatchPhase(**batches.model_dump()) for batches in stage.batches)
+
+
+def schedule_of(stage: Stage, before: TrainJob | None) -> tuple[SchedulePhase, ...]:
+    """Learning-rate phases: warm-up and hold, warm-up and cosine, or the decay from where the last job stood."""
+    steps = sum(batch.steps for batch in batches_of(stage))
+    if isinstance(stage, Anneal):
+        start = before.schedule[-1].end if before else 0.0
+        return (SchedulePhase(shape=stage.schedule.shape, steps=steps, start=start, end=stage.schedule.end),)
+    assert isinstance(stage, Pretrain | FineTune)
+    plan = stage.schedule
+    end = plan.end if isinstance(plan, Cosine) else plan.peak
+    shape = "cosine" if isinstance(plan, Cosine) else "constant"
+    rest = SchedulePhase(shape=shape, steps=steps - plan.warmup_steps, start=plan.peak, end=end)  # type: ignore[arg-type]
+    if plan.warmup_steps == 0:
+        return (rest,)
+    return SchedulePhase(shape="linear", steps=plan.warmup_steps, start=0.0, end=plan.peak), rest

@@ -1,0 +1,45 @@
+"""resolve: look at the metadata of every source. Reads no documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+
+from compiler.draft import Draft
+from compiler.errors import UserError, UserErrors
+from compiler.metadata import SourceStats, describe, locate
+from ocspec.sources import Directory, Instructions, JsonLines, Parquet, Source
+
+FORMATS: dict[type[Source], str] = {Parquet: "parquet", JsonLines: "jsonl", Directory: "directory"}
+
+
+def resolve(draft: Draft) -> Draft:
+    """Fill in `sources`: files, bytes and digest of each source that lies on a file system."""
+    problems: list[UserError] = []
+    stats: dict[str, SourceStats] = {}
+    sources = [source for dataset in draft.experiment.data for source in dataset.sources]
+    for source in (*sources, *draft.experiment.instructions):
+        try:
+            found = _look_at(source, draft.base)
+        except UserError as error:
+            problems.append(UserError(error.what, where=draft.where(source), fix=error.fix))
+            continue
+        if found is not None:
+            stats[source.name] = found
+    if problems:
+        raise UserErrors(problems)
+    return attrs.evolve(draft, sources=stats)
+
+
+def _look_at(source: Source, base: Path) -> SourceStats | None:
+    path = getattr(source, "path", None)
+    if path is None:
+        return None
+    form = source.format if isinstance(source, Instructions) else FORMATS[type(source)]
+    try:
+        return describe(form, locate(path, base), name=source.name)
+    except UserError:
+        if source.declared is None:
+            raise
+        return None

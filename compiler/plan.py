@@ -1,0 +1,187 @@
+"""Plan: what `compile` writes and everything else reads. Tasks, their inputs, resources, SQL and identity.
+
+Plain frozen data that round-trips through JSON by cattrs. It holds no absolute path, no time and no machine's
+name, so the same spec gives the same bytes anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+import cattrs
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+
+from compiler.errors import UserError
+from compiler.files import write_atomically
+from compiler.ir import OPERATORS, Operator
+
+FORMAT_VERSION = 1
+PLAN_FILE = "plan.json"
+
+TaskClass = Literal["fetch", "data", "group", "train", "eval"]
+
+
+@attrs.frozen(kw_only=True)
+class Input:
+    """An upstream task's artefact, under the role that the operator knows it by."""
+
+    role: str
+    task: str
+
+
+@attrs.frozen(kw_only=True)
+class Resources:
+    """What one shard asks for."""
+
+    task_class: TaskClass = "data"
+    cpus: int = 1
+    memory_mb: int = 2048
+    gpus: int = 0
+    nodes: int = 1
+
+
+@attrs.frozen(kw_only=True)
+class Task:
+    """One node of the graph. `spec_paths` are the places in the spec that it came from."""
+
+    id: str
+    op: Operator
+    inputs: tuple[Input, ...] = ()
+    shards: int = 1
+    resources: Resources = Resources()
+    spec_paths: tuple[str, ...] = ()
+    origin: str = ""
+    sql: dict[str, str] = attrs.field(factory=dict)
+    fingerprint: str = ""
+    preimage: list[Any] = attrs.field(factory=list)
+
+    @property
+    def upstream(self) -> tuple[str, ...]:
+        """Ids of the tasks that this one reads, each once."""
+        return tuple(dict.fromkeys(item.task for item in self.inputs))
+
+
+@attrs.frozen(kw_only=True)
+class StageSummary:
+    """A stage in plain integers."""
+
+    name: str
+    kind: str
+    task: str
+    steps: int
+    tokens: int
+    instances: int
+    devices: int
+    first_lr: float
+    last_lr: float
+    flops: int
+    batches: tuple[dict[str, int], ...] = ()
+    start_step: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class DedupSummary:
+    """What a deduplication step catches: the collision curve of its bands and rows."""
+
+    step: str
+    granularity: str
+    bands: int
+    rows: int
+    threshold: float
+    curve: tuple[tuple[float, float], ...]
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """A compiled experiment."""
+
+    experiment: str
+    spec: dict[str, Any]
+    tasks: tuple[Task, ...]
+    parameters: int
+    parameters_without_embeddings: int
+    stages: tuple[StageSummary, ...]
+    deduplication: tuple[DedupSummary, ...] = ()
+    format_version: int = FORMAT_VERSION
+
+    def task(self, task_id: str) -> Task:
+        """The task of that id."""
+        return next(task for task in self.tasks if task.id == task_id)
+
+    def stage(self, name: str) -> StageSummary:
+        """The stage of that name."""
+        return next(stage for stage in self.stages if stage.name == name)
+
+    def downstream(self, task_id: str) -> Iterator[Task]:
+        """Tasks that read this one's artefact directly."""
+        return (task for task in self.tasks if task_id in task.upstream)
+
+
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    converter.register_unstructure_hook(Fraction, str)
+    converter.register_structure_hook(Fraction, lambda value, _: Fraction(value))
+    for cls in OPERATORS.values():
+        converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter))
+    to_dict = {cls: make_dict_unstructure_fn(cls, converter) for cls in OPERATORS.values()}
+
+    def unstructure(op: Operator) -> dict[str, Any]:
+        return {"op": op.op_id, "version": op.op_version, **to_dict[type(op)](op)}
+
+    def structure(value: dict[str, Any], _: Any) -> Operator:
+        fields = {k: v for k, v in value.items() if k not in {"op", "version"}}
+        cls = OPERATORS.get(value["op"])
+        if cls is None or cls.op_version != value["version"]:
+            raise UserError(
+                f"the plan uses operator {value['op']}/{value['version']}, which this ocspec does not have",
+                fix="compile the spec again",
+            )
+        return converter.structure(fields, cls)
+
+    converter.register_unstructure_hook_func(lambda cls: isinstance(cls, type) and issubclass(cls, Operator), unstructure)
+    converter.register_structure_hook(Operator, structure)
+    return converter
+
+
+CONVERTER = _converter()
+
+
+def dumps(plan: Plan) -> str:
+    """The plan as JSON text: sorted keys, so that equal plans are equal bytes."""
+    return json.dumps(CONVERTER.unstructure(plan, Plan), indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def loads(text: str, where: str = "plan") -> Plan:
+    """Read a plan back; a UserError for one that this version cannot read."""
+    try:
+        data = json.loads(text)
+        if data["format_version"] != FORMAT_VERSION:
+            raise UserError(
+                f"format_version is {data['format_version']}, this ocspec reads {FORMAT_VERSION}",
+                where=where,
+                fix="compile the spec again",
+            )
+        return CONVERTER.structure(data, Plan)
+    except (ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
+        raise UserError(f"not a plan ({error})", where=where, fix="compile the spec again") from None
+
+
+def load(path: Path) -> Plan:
+    """Read plan.json, or the plan.json in a directory."""
+    file = path / PLAN_FILE if path.is_dir() else path
+    try:
+        return loads(file.read_text(), str(file))
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})", where=str(file), fix="run `ocspec compile SPEC`") from None
+
+
+def save(plan: Plan, directory: Path) -> Path:
+    """Write plan.json, aside and renamed."""
+    file = directory / PLAN_FILE
+    write_atomically(file, dumps(plan))
+    return file

@@ -1,0 +1,71 @@
+"""OC001: every name that a spec refers to exists."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator
+
+from compiler.draft import Draft
+from compiler.errors import UserError
+from compiler.passes.lower_tokens import mixtures
+from compiler.rules.base import Rule
+from ocspec.base import Spec
+from ocspec.sources import FunctionPairs
+from ocspec.training import FineTune
+
+
+def find(draft: Draft) -> Iterator[UserError]:
+    """Unknown data sets, instruction sources and stages, and bases that go in a circle."""
+    experiment = draft.experiment
+    data = {dataset.name for dataset in experiment.data}
+    stages = {stage.name for stage in experiment.curriculum.stages}
+    pairs = {source.name for source in experiment.instructions}
+    for mixture in mixtures(draft).values():
+        for part in mixture.parts:
+            yield from _known(draft, part, "data set", part.dataset, data)
+    for source in experiment.instructions:
+        if isinstance(source, FunctionPairs):
+            yield from _known(draft, source, "data set", source.dataset, data)
+    for stage in experiment.curriculum.stages:
+        if isinstance(stage, FineTune):
+            for name in stage.instructions:
+                yield from _known(draft, stage, "instruction source", name, pairs)
+    for evaluation in experiment.evaluations:
+        for name in evaluation.stages:
+            yield from _known(draft, evaluation, "stage", name, stages)
+    yield from _bases(draft, data)
+
+
+def _bases(draft: Draft, data: set[str]) -> Iterator[UserError]:
+    for dataset in draft.experiment.data:
+        if bool(dataset.sources) == (dataset.base is not None):
+            yield draft.error(
+                dataset,
+                f"data set {dataset.name!r} has {'both sources and a base' if dataset.sources else 'no sources'}",
+                "give sources=(...) or base=NAME, one of them",
+            )
+        if dataset.base is not None:
+            yield from _known(draft, dataset, "data set", dataset.base, data)
+            if dataset.base in data and _circular(draft, dataset.name):
+                yield draft.error(dataset, f"data set {dataset.name!r} starts from itself", "break the circle of bases")
+
+
+def _circular(draft: Draft, name: str) -> bool:
+    bases = {dataset.name: dataset.base for dataset in draft.experiment.data}
+    seen: set[str | None] = set()
+    at: str | None = name
+    while at is not None and at not in seen:
+        seen.add(at)
+        at = bases.get(at)
+    return at is not None
+
+
+def _known(draft: Draft, spec: Spec, kind: str, name: str, known: Collection[str]) -> Iterator[UserError]:
+    if name in known:
+        return
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(known)) or 'none'}"
+    yield draft.error(spec, f"no {kind} is called {name!r}", hint)
+
+
+RULE = Rule("OC001", "names", "A name that nothing answers to would fail long after launch.", find)

@@ -1,0 +1,55 @@
+"""OC002: steps stand in an order that two passes over the content can run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from compiler.draft import Draft
+from compiler.errors import UserError
+from compiler.rules.base import Rule
+from ocspec.refinement import (
+    Admit,
+    Decontaminate,
+    Deduplicate,
+    Downsample,
+    Filter,
+    Redact,
+    SelectKeywords,
+    Step,
+)
+
+RANK: tuple[tuple[type[Step], ...], ...] = (
+    (Admit,),
+    (Deduplicate,),
+    (Redact,),
+    (Filter,),
+    (Downsample, SelectKeywords, Decontaminate),
+)
+
+
+def find(draft: Draft) -> Iterator[UserError]:
+    """Steps out of order, and refinement steps on a data set that starts from another."""
+    for dataset in draft.experiment.data:
+        ranks = [(rank(step), step) for step in dataset.steps]
+        for (before, _), (after, step) in zip(ranks, ranks[1:], strict=False):
+            if after < before:
+                yield draft.error(
+                    step,
+                    f"{type(step).__name__} stands too late in data set {dataset.name!r}",
+                    "order the steps: Admit, Deduplicate, Redact, Filter, then Downsample and selections",
+                )
+        for number, step in ranks:
+            if dataset.base is not None and number < len(RANK) - 1:
+                yield draft.error(
+                    step,
+                    f"data set {dataset.name!r} starts from {dataset.base!r}, whose documents are already refined",
+                    f"move {type(step).__name__} to {dataset.base!r}",
+                )
+
+
+def rank(step: Step) -> int:
+    """Where a step may stand."""
+    return next(number for number, kinds in enumerate(RANK) if isinstance(step, kinds))
+
+
+RULE = Rule("OC002", "step order", "Deduplication runs before transformation and filtering (OpenCoder 2.1).", find)

@@ -1,0 +1,38 @@
+"""OC004: annealing follows a stage whose learning rate it can decay from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from compiler.draft import Draft
+from compiler.errors import UserError
+from compiler.passes.lower_training import batches_of, schedule_of
+from compiler.rules.base import Rule
+from ocspec.training import Anneal, FineTune
+
+
+def find(draft: Draft) -> Iterator[UserError]:
+    """Annealing that starts from nothing, goes up, or begins after the last step of the stage before."""
+    stages = draft.experiment.curriculum.stages
+    for before, stage in zip((None, *stages), stages, strict=False):
+        if not isinstance(stage, Anneal):
+            continue
+        if before is None or isinstance(before, FineTune | Anneal):
+            yield draft.error(stage, f"{stage.name!r} anneals, but no pretraining stands before it", "put Pretrain first")
+            continue
+        peak = schedule_of(before, None)[-1].end
+        if stage.schedule.end >= peak:
+            yield draft.error(
+                stage.schedule,
+                f"the decay of {stage.name!r} ends at {stage.schedule.end:g}, not below the {peak:g} at which"
+                f" {before.name!r} ends",
+                "lower Decay.end",
+            )
+        steps = sum(batch.steps for batch in batches_of(before))
+        if stage.start_step is not None and stage.start_step > steps:
+            yield draft.error(
+                stage, f"{stage.name!r} starts at step {stage.start_step:,} of {before.name!r}, which has {steps:,}", "lower it"
+            )
+
+
+RULE = Rule("OC004", "annealing", "The decay must continue from the learning rate that was held (WSD).", find)

@@ -1,0 +1,29 @@
+"""OC007: heads and layers divide over tensor and pipeline parallel ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from compiler.draft import Draft
+from compiler.errors import UserError
+from compiler.rules.base import Rule
+
+
+def find(draft: Draft) -> Iterator[UserError]:
+    """Heads, key-value heads, vocabulary and layers that do not divide."""
+    model, vocab = draft.experiment.model, draft.experiment.tokenizer.vocab_size
+    for stage in draft.experiment.curriculum.stages:
+        split = stage.parallelism
+        for what, number, ranks in (
+            ("num_heads", model.num_heads, split.tensor),
+            ("num_kv_heads", model.num_kv_heads, split.tensor),
+            ("vocab_size", vocab, split.tensor),
+            ("num_layers", model.num_layers, split.pipeline),
+        ):
+            if number % ranks:
+                yield draft.error(
+                    stage, f"{stage.name!r}: {what} {number} does not divide over {ranks} ranks", "change the parallelism"
+                )
+
+
+RULE = Rule("OC007", "heads", "16 heads over 32 ranks failed for 3.5 hours unseen (marin #4898).", find)

@@ -1,0 +1,277 @@
+"""Spec: the base of every object that a researcher writes.
+
+Gives each object three things that pydantic alone does not: a role per field (semantic, execution or doc),
+the file:line where it was made, and errors that list every problem with a "did you mean". It does no I/O and
+knows nothing of compiling.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from fractions import Fraction
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Literal, Union, get_origin
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+
+ChangeClass = Literal["data", "train", "eval", "execution", "doc"]
+
+
+class FieldRole:
+    """Marks a field: `Annotated[int, EXECUTION]`. One without a mark is semantic: it enters fingerprints."""
+
+    def __init__(self, name: Literal["execution", "doc"]) -> None:
+        self.name: Literal["execution", "doc"] = name
+
+
+EXECUTION = FieldRole("execution")
+DOC = FieldRole("doc")
+
+
+class Unit:
+    """Marks what a number counts: `Annotated[int, Unit("tokens")]`. It documents and changes no meaning."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+Bytes = Annotated[int, Unit("bytes")]
+Tokens = Annotated[int, Unit("tokens")]
+Steps = Annotated[int, Unit("optimizer steps")]
+Sequences = Annotated[int, Unit("sequences")]
+
+
+class Origin:
+    """The file and line at which an object was made."""
+
+    def __init__(self, file: str, line: int) -> None:
+        self.file = file
+        self.line = line
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class Problem:
+    """One thing wrong with a spec: where, which field, what, and how to fix it."""
+
+    def __init__(self, what: str, *, origin: Origin | None, path: str, fix: str = "") -> None:
+        self.what = what
+        self.origin = origin
+        self.path = path
+        self.fix = fix
+
+    def __str__(self) -> str:
+        where = f"{self.origin}: " if self.origin else ""
+        fix = f"\n  fix: {self.fix}" if self.fix else ""
+        return f"{where}{self.path}: {self.what}{fix}"
+
+
+class SpecError(ValueError):
+    """A spec that does not hold; `problems` lists everything that was found wrong."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+_collected: ContextVar[list[Problem] | None] = ContextVar("collected", default=None)
+
+
+@contextmanager
+def collect_problems() -> Iterator[list[Problem]]:
+    """Inside, a bad object is noted instead of raised, so that all problems of a file are found in one go."""
+    problems: list[Problem] = []
+    token = _collected.set(problems)
+    try:
+        yield problems
+    finally:
+        _collected.reset(token)
+
+
+class Spec(BaseModel):
+    """A frozen object of the language. Unknown fields are refused; equal objects compare equal.
+
+    >>> class Knob(Spec):
+    ...     turns: int
+    >>> Knob(turn=3)
+    Traceback (most recent call last):
+    ocspec.base.SpecError: ...
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, strict=True, allow_inf_nan=False
+    )
+
+    change_class: ClassVar[ChangeClass] = "data"
+    abstract: ClassVar[bool] = True
+
+    _origin: Origin | None = PrivateAttr(default=None)
+
+    def __init__(self, **values: Any) -> None:
+        origin = _calling_line()
+        problems = []
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            problems = [_problem(type(self), detail, origin) for detail in _per_field(type(self), error)]
+        except AttributeError:
+            # A check of the whole looked at a field that a refused part lacks; that problem is noted already.
+            if not _collected.get():
+                raise
+            _fill_in(self, values)
+        if type(self).is_base():
+            problems = [_base_problem(type(self), origin)]
+        if problems:
+            collected = _collected.get()
+            if collected is None:
+                raise SpecError(problems)
+            collected.extend(problems)
+            _fill_in(self, values)
+        self._origin = origin
+
+    def __eq__(self, other: object) -> bool:
+        # Where an object was made is not part of what it says.
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        values = self.__dict__.values()
+        return hash((type(self), *(frozenset(v.items()) if isinstance(v, dict) else v for v in values)))
+
+    @classmethod
+    def is_base(cls) -> bool:
+        """Whether the class only gathers others, such as Step, and is never written itself."""
+        return bool(cls.__dict__.get("abstract", False))
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where the object was made."""
+        return self._origin
+
+    @property
+    def key(self) -> str:
+        """What the object is known by among its siblings: its name, or its kind."""
+        name = getattr(self, "name", None)
+        return name if isinstance(name, str) else type(self).__name__.lower()
+
+    def replace(self, **changes: Any) -> Any:
+        """A copy with some fields changed, checked again like a new object."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self)(**{**values, **changes})
+
+
+def _calling_line() -> Origin | None:
+    """The innermost frame that belongs neither to this package nor to pydantic."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.split(".", maxsplit=1)[0] not in {"ocspec", "pydantic"}:
+            return Origin(frame.f_code.co_filename, frame.f_lineno)
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return None
+
+
+def _fill_in(spec: Spec, values: Mapping[str, Any]) -> None:
+    """Make a refused object readable, so that the rest of the spec can still be looked at."""
+    filled = type(spec).model_construct(**{k: v for k, v in values.items() if k in type(spec).model_fields})
+    object.__setattr__(spec, "__dict__", filled.__dict__)
+    object.__setattr__(spec, "__pydantic_fields_set__", set(values))
+    object.__setattr__(spec, "__pydantic_extra__", None)
+    object.__setattr__(spec, "__pydantic_private__", {"_origin": None})
+
+
+def concrete_kinds(cls: type[Spec]) -> list[type[Spec]]:
+    """The class, if it can be written, and all that derive from it, in the order of their definition."""
+    own = [] if cls.is_base() else [cls]
+    return own + [kind for sub in cls.__subclasses__() for kind in concrete_kinds(sub)]
+
+
+def _per_field(cls: type[Spec], error: ValidationError) -> list[dict[str, Any]]:
+    """The details of an error. What pydantic repeats for each type of a union is one mistake and not many."""
+    details: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for detail in error.errors():
+        location = detail["loc"]
+        if len(location) < 2 or not _is_union(cls, location[0]):
+            details[location] = dict(detail)
+        elif not detail["type"].endswith(("_type", "_of")):  # of the right type, but out of its range
+            details[location[:1]] = {**detail, "loc": location[:1]}
+        elif location[:1] not in details:
+            details[location[:1]] = {**detail, "loc": location[:1], "msg": f"should be {location[1]}"}
+        elif details[location[:1]]["msg"].startswith("should be "):
+            details[location[:1]]["msg"] += f" or {location[1]}"
+    return list(details.values())
+
+
+def _is_union(cls: type[Spec], field: int | str) -> bool:
+    info = cls.model_fields.get(str(field))
+    return info is not None and get_origin(info.annotation) in {Union, UnionType}
+
+
+def _base_problem(cls: type[Spec], origin: Origin | None) -> Problem:
+    kinds = ", ".join(sorted(kind.__name__ for kind in concrete_kinds(cls)))
+    return Problem("is only a base class", origin=origin, path=cls.__name__, fix=f"write one of {kinds}")
+
+
+def _problem(cls: type[Spec], detail: Mapping[str, Any], origin: Origin | None) -> Problem:
+    location = [str(part) for part in detail["loc"]]
+    path = ".".join([cls.__name__, *location])
+    if detail["type"] == "extra_forbidden":
+        fields = list(cls.model_fields)
+        close = difflib.get_close_matches(location[-1], fields, n=1, cutoff=0.5)
+        fix = f"did you mean {close[0]!r}?" if close else f"its fields are {', '.join(fields)}"
+        return Problem("no such field", origin=origin, path=path, fix=fix)
+    if detail["type"] == "missing":
+        return Problem("is missing", origin=origin, path=path, fix=f"give {location[-1]}=...")
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    what, _, fix = message.partition("; fix: ")
+    return Problem(f"{what} (got {_short(detail.get('input'))})", origin=origin, path=path, fix=fix)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def describe(spec: Spec) -> dict[str, Any]:
+    """The spec as plain data for plans and diffs: kind, key, change class, and fields with keyed children.
+
+    A sequence of specs becomes a map by key, so that inserting one element is one change and not many.
+    """
+    fields: dict[str, Any] = {}
+    roles: dict[str, str] = {}
+    for name, info in type(spec).model_fields.items():
+        fields[name] = _describe_value(getattr(spec, name))
+        for mark in info.metadata:
+            if isinstance(mark, FieldRole):
+                roles[name] = mark.name
+    return {"kind": type(spec).__name__, "class": spec.change_class, "roles": roles, "fields": fields}
+
+
+def _describe_value(value: Any) -> Any:
+    if isinstance(value, Spec):
+        return describe(value)
+    if isinstance(value, tuple) and value and all(isinstance(item, Spec) for item in value):
+        return {"keyed": dict(zip(sibling_keys(value), map(describe, value), strict=True))}
+    if isinstance(value, tuple | list):
+        return [_describe_value(item) for item in value]
+    if isinstance(value, Mapping):
+        return {"map": {str(k): _describe_value(v) for k, v in sorted(value.items())}}
+    if isinstance(value, Fraction):
+        return str(value)
+    return value
+
+
+def sibling_keys(specs: tuple[Spec, ...]) -> list[str]:
+    """Keys of siblings; the second and later of one key get #2, #3."""
+    seen: dict[str, int] = {}
+    keys = []
+    for spec in specs:
+        seen[spec.key] = seen.get(spec.key, 0) + 1
+        keys.append(spec.key if seen[spec.key] == 1 else f"{spec.key}#{seen[spec.key]}")
+    return keys

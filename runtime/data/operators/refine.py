@@ -1,0 +1,69 @@
+"""refine: the second and last read of the content. Survivors only: redact, measure, judge, write once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from compiler import ir
+from runtime.data.funnel import Funnel
+from runtime.data.languages import doc_type
+from runtime.data.operators.reading import documents
+from runtime.data.operators.verdicts import kept_files
+from runtime.data.redact import redact
+from runtime.data.refined import REFINED_SCHEMA
+from runtime.data.signals import compute, first_failing
+from runtime.data.tables import TableWriter
+from runtime.task import TaskContext
+
+FLUSH_ROWS = 256
+
+
+def refine(op: ir.Refine, ctx: TaskContext) -> None:
+    """Clean documents of this shard, and those that a rule dropped."""
+    kept = _kept(kept_files(ctx))
+    redactions: Counter[str] = Counter()
+    with (
+        Funnel(ctx.output("dropped"), "filter") as funnel,
+        TableWriter(ctx.output("documents"), REFINED_SCHEMA) as writer,
+    ):
+        for batch in documents(op.readers, ctx, None):
+            rows = []
+            for row in batch.to_pylist():
+                verdict = kept.get(row["doc_id"])
+                if verdict is not None:
+                    clean = _clean(op, {**row, "language": verdict[0], "held_out": verdict[1]}, funnel, redactions)
+                    rows += [clean] if clean else []
+            writer.write_rows(rows)
+            ctx.progress(writer.rows, 0, "documents")
+    ctx.stats.update(funnel.stats(), redactions=dict(redactions))
+
+
+def _clean(op: ir.Refine, row: dict[str, Any], funnel: Funnel, redactions: Counter[str]) -> dict[str, Any] | None:
+    """One document, redacted, or None if a rule drops it."""
+    language, kind = row["language"], doc_type(row["language"])
+    redacted = redact(row["content"], language, copyright=op.redact_copyright, pii=op.redact_pii)
+    redactions.update(redacted.counts)
+    values = compute(redacted.text, language, kind, {rule.signal for rule in op.rules})
+    failing = first_failing(op.rules, values, language, kind)
+    if failing:
+        rule, value, threshold = failing
+        funnel.drop(row["doc_id"], rule, value, threshold)
+        return None
+    size = len(redacted.text.encode())
+    funnel.keep(language, size)
+    return {**row, "content": redacted.text, "bytes": size}
+
+
+def _kept(files: list[Path]) -> dict[str, tuple[str, bool]]:
+    """Language and held-out mark of every survivor by id."""
+    found: dict[str, tuple[str, bool]] = {}
+    for path in files:
+        table: pa.Table = pq.read_table(path, columns=["doc_id", "language", "held_out"])
+        columns = (table.column(name).to_pylist() for name in ("doc_id", "language", "held_out"))
+        found.update((doc_id, (language, held_out)) for doc_id, language, held_out in zip(*columns, strict=True))
+    return found

@@ -1,0 +1,102 @@
+"""Text to tokens: train or import the tokenizer, encode documents, pack them for Megatron."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from compiler import ir
+from compiler.errors import UserError
+from compiler.metadata import locate
+from runtime.data import duck
+from runtime.data.bpe import TOKENIZER_FILE, Encoder
+from runtime.data.bpe import train_bpe as train
+from runtime.data.draw import apportion
+from runtime.data.indexed import IndexedWriter
+from runtime.data.refined import read_refined, selected_ids
+from runtime.data.tables import TableWriter
+from runtime.task import TaskContext
+
+END_OF_TEXT = "<|endoftext|>"
+TOKENS_SCHEMA = pa.schema({"doc_id": pa.string(), "tokens": pa.list_(pa.int32())})
+PREFIX = "tokens"
+
+
+def train_bpe(op: ir.TrainBPE, ctx: TaskContext) -> None:
+    """Train on a sample whose bytes are shared among the data sets as the mixture is."""
+    sample = apportion(op.sample_bytes, {share.dataset: share.share for share in op.shares})
+
+    def texts() -> Iterator[str]:
+        for dataset, size in sorted(sample.items()):
+            with duck.session(ctx, documents=ctx.files(f"documents:{dataset}", "documents")) as connection:
+                duck.selection_view(connection, ctx.files(f"selection:{dataset}", "selection"))
+                connection.execute(f"SET VARIABLE sample_bytes = {size}")
+                for batch in duck.batches(connection, ctx.sql["sample"]):
+                    yield from batch.column("content").to_pylist()
+
+    train(texts(), op.vocab_size, op.special_tokens, ctx.output("tokenizer"))
+
+
+def import_tokenizer(op: ir.ImportTokenizer, ctx: TaskContext) -> None:
+    """Copy a tokenizer.json and check its vocabulary."""
+    source = locate(op.location, ctx.base)
+    try:
+        shutil.copyfile(source, ctx.output("tokenizer") / TOKENIZER_FILE)
+    except OSError as error:
+        raise UserError(f"the tokenizer cannot be read ({error.strerror})", where=source, fix="correct its path") from None
+    size = encoder_of(ctx, ctx.out).vocab_size
+    if size > op.vocab_size:
+        raise UserError(
+            f"the tokenizer has {size} entries, the spec says {op.vocab_size}", where=source, fix="raise vocab_size"
+        )
+
+
+def encoder_of(ctx: TaskContext, root: object = None) -> Encoder:
+    """The encoder of the task's tokenizer."""
+    directory = ctx.output("tokenizer") if root is not None else ctx.input("tokenizer").path / "tokenizer"
+    return Encoder.load(directory / TOKENIZER_FILE)
+
+
+def encode(op: ir.Encode, ctx: TaskContext) -> None:
+    """Token ids of this shard's training documents, each ended by end-of-text."""
+    encoder = encoder_of(ctx)
+    end = encoder.special(END_OF_TEXT)
+    chosen = selected_ids(ctx.files("selection", "selection"))
+    total = 0
+    with TableWriter(ctx.output("tokens"), TOKENS_SCHEMA) as writer:
+        for batch in read_refined(
+            ctx.files("documents", "documents"), ctx.shard, ctx.shards, ("doc_id", "content", "held_out")
+        ):
+            rows = [r for r in batch.to_pylist() if not r["held_out"] and (chosen is None or r["doc_id"] in chosen)]
+            encoded = encoder.encode_batch([row["content"] for row in rows], ctx.threads)
+            writer.write_rows(
+                [
+                    {"doc_id": row["doc_id"], "tokens": np.append(ids.astype(np.int32), np.int32(end))}
+                    for row, ids in zip(rows, encoded, strict=True)
+                ]
+            )
+            total += sum(len(ids) + 1 for ids in encoded)
+            ctx.progress(total, 0, "tokens")
+    ctx.stats.update(documents=writer.rows, tokens=total)
+
+
+def pack(op: ir.Pack, ctx: TaskContext) -> None:
+    """All documents in a seeded order as tokens.bin and tokens.idx."""
+    dtype = encoder_of(ctx).dtype
+    total = documents = 0
+    with duck.session(ctx, tokens=ctx.files("tokens", "tokens")) as connection:
+        with IndexedWriter(ctx.output("tokens") / PREFIX, dtype) as writer:
+            for batch in duck.batches(connection, ctx.sql["tokens"]):
+                for row in batch.column("tokens"):
+                    ids = row.values.to_numpy()
+                    writer.add(ids)
+                    total += len(ids)
+                    documents += 1
+    if not documents:
+        raise UserError(
+            f"no document of data set {op.dataset!r} is left for training", fix="look at the funnel: loosen its steps"
+        )
+    ctx.stats.update(documents=documents, tokens=total)

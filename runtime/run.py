@@ -1,0 +1,140 @@
+"""run_plan: drive a whole plan. Finds what is missing, hands it to a dispatcher, follows it to the end.
+
+What is finished is decided by the store, so running again does only what is missing. It starts nothing itself: that
+is the dispatcher's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import attrs
+
+from compiler.errors import UserError, UserErrors
+from compiler.metadata import describe, locate
+from compiler.plan import Plan, Task
+from runtime import operators
+from runtime.dispatch.base import Dispatcher, Event, Job
+from runtime.journal import Journal
+from runtime.store import Store
+
+OnEvent = Callable[[Event], None]
+
+
+@attrs.frozen(kw_only=True)
+class Summary:
+    """What a run did: tasks by outcome, in the plan's order."""
+
+    reused: tuple[str, ...] = ()
+    ran: tuple[str, ...] = ()
+    cut_off: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    cancelled: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+def to_run(plan: Plan, store: Store) -> list[Task]:
+    """Tasks whose artefact is not there."""
+    return [task for task in plan.tasks if store.find(task.fingerprint) is None]
+
+
+def jobs(plan: Plan, store: Store) -> list[Job]:
+    """The missing tasks as jobs, parents first."""
+    missing = to_run(plan, store)
+    ids = {task.id for task in missing}
+    return [
+        Job(
+            task_id=task.id,
+            shards=tuple(range(task.shards)),
+            depends_on=tuple(upstream for upstream in task.upstream if upstream in ids),
+            task_class=task.resources.task_class,
+            cpus=task.resources.cpus,
+            memory_mb=task.resources.memory_mb,
+            gpus=task.resources.gpus,
+            nodes=task.resources.nodes,
+        )
+        for task in missing
+    ]
+
+
+def refuse(plan: Plan, base: Path, store: Store) -> None:
+    """Raise UserErrors for what cannot run: operators without a runtime, sources that are absent or have changed."""
+    problems = [
+        UserError(
+            f"operator {op_id} has no runtime in this version; needed by {_few(tasks)}",
+            fix="compile only, or take the step out of the spec",
+        )
+        for op_id, tasks in operators.missing(plan).items()
+    ]
+    for task in to_run(plan, store):
+        problems += _moved(task, base)
+    if problems:
+        raise UserErrors(problems)
+
+
+def run_plan(plan: Plan, store: Store, dispatcher: Dispatcher, journal: Journal, on_event: OnEvent) -> Summary:
+    """Submit what is missing and follow it; KeyboardInterrupt cancels cleanly and is raised again."""
+    began = time.monotonic()
+    wanted = jobs(plan, store)
+    journal.write("run", tasks=len(plan.tasks), missing=len(wanted))
+    left = {(job.task_id, shard) for job in wanted for shard in job.shards}
+    bad: dict[str, str] = {}
+    errors: list[str] = []
+    started = time.time()
+    try:
+        dispatcher.submit(wanted)
+        while left:
+            for event in dispatcher.poll():
+                on_event(event)
+                if event.state in {"done", "failed", "cancelled"}:
+                    left.discard((event.task_id, event.shard))
+                if event.state in {"failed", "cancelled"}:
+                    if event.state == "failed":
+                        errors.append(f"{event.task_id}: {event.detail}")
+                    bad.setdefault(event.task_id, event.state)
+    except BaseException:
+        dispatcher.cancel()
+        journal.write("stopped", left=len(left))
+        raise
+    cut = {e["task"] for e in journal.read() if e["event"] == "cut_off" and e["time"] >= round(started, 3)}
+    names = [job.task_id for job in wanted]
+    summary = Summary(
+        reused=tuple(task.id for task in plan.tasks if task.id not in set(names)),
+        ran=tuple(name for name in names if name not in bad and name not in cut),
+        cut_off=tuple(name for name in names if name in cut),
+        failed=tuple(name for name in names if bad.get(name) == "failed"),
+        cancelled=tuple(name for name in names if bad.get(name) == "cancelled"),
+        errors=tuple(errors),
+        seconds=round(time.monotonic() - began, 3),
+    )
+    journal.write("ended", ran=len(summary.ran), failed=len(summary.failed))
+    return summary
+
+
+def _moved(task: Task, base: Path) -> Iterable[UserError]:
+    """Sources that the plan saw otherwise than they are now."""
+    readers = [*getattr(task.op, "readers", ()), task.op]
+    for reader in readers:
+        digest, location = getattr(reader, "digest", ""), getattr(reader, "location", "")
+        form = getattr(reader, "format", "")
+        if not location or form not in {"parquet", "jsonl", "directory"}:
+            continue
+        name = getattr(reader, "source", getattr(reader, "dataset", task.id))
+        try:
+            found = describe(form, locate(location, base), name=name).digest
+        except UserError as error:
+            yield UserError(error.what, where=error.where or task.id, fix=error.fix)
+            continue
+        if found != digest and not digest.startswith("declared:"):
+            yield UserError(
+                f"source {name!r} has changed since the plan was compiled ({digest[:16]} -> {found[:16]})",
+                where=task.id,
+                fix="compile again",
+            )
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -1,0 +1,94 @@
+"""What the machine can do, and torch's global switches set for one run and put back after it.
+
+Not a launcher: one process, one device.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import attrs
+import torch
+from torch.amp.autocast_mode import autocast
+
+from compiler.trainjob import Precision
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+_KEEP_BYTES = (1 << 31) - 1
+
+
+@attrs.frozen
+class Device:
+    """The device of a run, the precision of its matrix products, and why that one."""
+
+    torch: torch.device
+    precision: Literal["fp32", "bf16"]
+    reason: str
+
+    def autocast(self) -> autocast:
+        """Matrix products in bf16 where that is the precision; weights, norms and the loss stay in fp32."""
+        return autocast(self.torch.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def describe(self) -> dict[str, Any]:
+        """For log/environment.json."""
+        cuda = self.torch.type == "cuda"
+        return {
+            "device": self.torch.type,
+            "device_name": torch.cuda.get_device_name()
+            if cuda
+            else platform.processor() or platform.machine(),
+            "precision": self.precision,
+            "precision_reason": self.reason,
+            "torch": torch.__version__,
+            "cuda": torch.version.cuda,
+            "python": platform.python_version(),
+        }
+
+
+def choose_device(precision: Precision) -> Device:
+    """CUDA if it is there; "auto" is bf16 on CUDA devices that have it: CPUs are slower in it."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if precision != "auto":
+        return Device(device, precision, "as the job says")
+    if device.type == "cpu":
+        return Device(device, "fp32", "auto: no CUDA device")
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return Device(device, "bf16", "auto: a CUDA device with bf16")
+    return Device(device, "fp32", "auto: a CUDA device without bf16")
+
+
+@contextmanager
+def reproducible(threads: int) -> Iterator[None]:
+    """`threads` CPU threads and deterministic kernels, for the length of the block.
+
+    Where torch has no deterministic kernel it warns and goes on. Sums on the CPU are split by thread, so that
+    equal bits need an equal number of threads.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
+    threads_before, strict_before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    warned_before = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads_before)
+        torch.use_deterministic_algorithms(strict_before, warn_only=warned_before)
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc to keep freed memory for the next step; False where there is no glibc.
+
+    Activations are large, and by default each goes back to the kernel when freed and comes back as page
+    faults in the next step: on a virtual machine that cost more than the arithmetic
+    (benchmarks/train_step.py). Peak memory is the same.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    libc = ctypes.CDLL(None)
+    return bool(libc.mallopt(_M_MMAP_THRESHOLD, _KEEP_BYTES) and libc.mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES))

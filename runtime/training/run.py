@@ -1,0 +1,56 @@
+"""The training operator's place in a plan: artefacts in, `train` called, artefacts out.
+
+Not a back end: it finds the directories and the tokens that begin and end a text.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from runtime.training.torch_backend import train
+
+END_OF_TEXT = "<|endoftext|>"
+END_OF_TURN = "<|im_end|>"
+
+
+def run(op: Any, ctx: Any) -> None:
+    """Train stage `op.job` from the inputs `tokens` (several), `blend` and, if given, `init` and `tokenizer`.
+
+    `op` is a compiler.ir.TrainTorch and `ctx` a runtime.task.TaskContext.
+    """
+    tokenizer = _directory(ctx, "tokenizer")
+    tokenizer_file = tokenizer / "tokenizer" / "tokenizer.json" if tokenizer else None
+    train(
+        op.job,
+        tokens=[artifact.path / "tokens" for artifact in ctx.inputs["tokens"]],
+        blend=ctx.input("blend").path / "blend",
+        init=_directory(ctx, "init"),
+        out=ctx.out,
+        resume=ctx.resume,
+        threads=ctx.threads,
+        tokenizer=tokenizer_file,
+        bos_eos=bos_eos(tokenizer_file, op.job.kind) if tokenizer_file else None,
+        progress=ctx.progress,
+        stats=ctx.stats,
+    )
+
+
+def bos_eos(tokenizer_file: Path, kind: str) -> tuple[int, int] | None:
+    """The ids of the tokens that begin and end a text, or None where the tokenizer does not name them.
+
+    Documents are parted by END_OF_TEXT. A fine-tuned model ends its turn with END_OF_TURN, if the tokenizer
+    has it.
+    """
+    added = json.loads(tokenizer_file.read_text()).get("added_tokens", [])
+    ids = {token["content"]: int(token["id"]) for token in added}
+    if END_OF_TEXT not in ids:
+        return None
+    end = ids.get(END_OF_TURN, ids[END_OF_TEXT]) if kind == "finetune" else ids[END_OF_TEXT]
+    return ids[END_OF_TEXT], end
+
+
+def _directory(ctx: Any, role: str) -> Path | None:
+    """The one artefact of a role that may be absent."""
+    return ctx.input(role).path if ctx.inputs.get(role) else None

@@ -1,0 +1,236 @@
+"""A model in training: gradients, updates, and all that a later attempt or stage needs to go on from here.
+
+Not the run (files, logs and outputs are `torch_backend`'s) and not a policy: the job says everything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import cattrs
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from compiler.errors import UserError
+from compiler.trainjob import AdamW, TrainJob
+from runtime.training.checkpoint import load_hf_weights, load_weights
+from runtime.training.data import IGNORE, Batch, Batches
+from runtime.training.device import Device
+from runtime.training.model import LlamaForCausalLM, build_model
+from runtime.training.schedule import learning_rate
+from runtime.training.sealed import latest, read_sealed, step_directory, write_latest, write_whole
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+@attrs.define(eq=False)
+class Trainer:
+    """A model, its optimizer and its data; `seconds` is the wall time of the newest step."""
+
+    job: TrainJob
+    batches: Batches
+    device: Device
+    model: LlamaForCausalLM
+    optimizer: torch.optim.AdamW
+    seconds: float = 0.0
+
+    @classmethod
+    def start(cls, job: TrainJob, batches: Batches, device: Device, init: Path | None) -> Trainer:
+        """At step 0, from nothing or from what the job takes of the stage in `init`."""
+        torch.manual_seed(job.seed)
+        model = build_model(job.model, job.seed).to(device.torch)
+        optimizer = make_optimizer(model, job.optimizer, fused=job.kernels != "portable")
+        trainer = cls(job, batches, device, model, optimizer)
+        if init is not None:
+            trainer._follow(init)
+        return trainer
+
+    def steps(self, first: int) -> Iterator[dict[str, Any]]:
+        """Train from step `first` (0-based) to the end; yields each step's line of metrics."""
+        seen = sum(map(self.tokens_of, range(first)))
+        for step in range(first, self.job.steps):
+            began = time.perf_counter()
+            rate = learning_rate(self.job.schedule, step)
+            loss, norm = self._update(self.batches[step], rate, step)
+            seen += self.tokens_of(step)
+            self.seconds = time.perf_counter() - began
+            yield {"step": step + 1, "loss": loss, "lr": rate, "grad_norm": norm, "tokens": seen}
+
+    def tokens_of(self, step: int) -> int:
+        """Tokens of one step, padding included."""
+        for phase in self.job.batches:
+            if step < phase.steps:
+                return phase.global_batch * phase.sequence_length
+            step -= phase.steps
+        raise IndexError(step)
+
+    def _update(self, batch: Batch, rate: float, step: int) -> tuple[float, float]:
+        """One optimizer step: loss and gradient norm; UserError, and no update, if either is not finite."""
+        loss = accumulate_gradients(self.model, batch, self.job.micro_batch, self.device)
+        limit = self.job.optimizer.clip_norm if self.job.optimizer.clip_norm > 0 else math.inf
+        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise UserError(
+                f"stage {self.job.stage}: loss {loss} and gradient norm {norm} at step {step + 1} of "
+                f"{self.job.steps} (learning rate {rate:g})",
+                fix="lower the learning rate, warm up longer, or look at the batch of this step",
+            )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss, norm
+
+    def save_for_resume(self, resume: Path, step: int) -> None:
+        """Keep all that the steps after `step` depend on, whole or not at all."""
+        tensors = {**self._weights(), **self.moments(), "rng.cpu": torch.get_rng_state()}
+        if self.device.torch.type == "cuda":
+            tensors["rng.cuda"] = torch.cuda.get_rng_state()
+        write_latest(resume, step, tensors, {**self.facts(step), "job": _identity(self.job)})
+
+    def save_for_stage(self, directory: Path, step: int) -> None:
+        """Write weights and moments after `step`, for a stage that does not start from this one's end."""
+        write_whole(directory, {**self._weights(), **self.moments()}, self.facts(step))
+
+    def restore(self, resume: Path) -> int:
+        """Take up the newest whole state under `resume`; the steps behind it, 0 where there is none."""
+        found = latest(resume)
+        if found is None:
+            return 0
+        tensors, facts = found
+        if facts["job"] != _identity(self.job):
+            raise UserError(
+                f"the state at step {facts['step']} is of another job", where=str(resume), fix="empty it"
+            )
+        self._load(tensors, facts, resume)
+        torch.set_rng_state(tensors["rng.cpu"])
+        if "rng.cuda" in tensors and self.device.torch.type == "cuda":
+            torch.cuda.set_rng_state(tensors["rng.cuda"])
+        return int(facts["step"])
+
+    def moments(self) -> dict[str, Tensor]:
+        """AdamW's two moments of each parameter, by name."""
+        return {
+            f"{moment}.{name}": self.optimizer.state[parameter][moment]
+            for name, parameter in self.model.named_parameters()
+            for moment in _MOMENTS
+        }
+
+    def facts(self, step: int) -> dict[str, Any]:
+        """What goes with the tensors; `optimizer_steps` counts over all stages that shared the moments."""
+        return {
+            "step": step,
+            "optimizer_steps": int(next(iter(self.optimizer.state.values()))["step"]),
+            "learning_rate": learning_rate(self.job.schedule, step - 1),
+        }
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {f"model.{name}": weight for name, weight in self.model.named_parameters()}
+
+    def _follow(self, init: Path) -> None:
+        """Take the weights of an earlier stage and, where the job continues it, its moments."""
+        step = self.job.start_step
+        directory = init / "state" if step is None else step_directory(init / "state", step)
+        if step is None:
+            load_hf_weights(self.model, init / "checkpoint")
+        if step is None and self.job.start_from == "weights":
+            return
+        tensors, facts = read_sealed(directory)
+        if step is not None:
+            self._load_weights(tensors, directory)
+        if self.job.start_from == "state":
+            _check_continuity(self.job, facts["learning_rate"], directory)
+            self._load_moments(tensors, facts["optimizer_steps"])
+
+    def _load(self, tensors: dict[str, Tensor], facts: dict[str, Any], where: Path) -> None:
+        self._load_weights(tensors, where)
+        self._load_moments(tensors, facts["optimizer_steps"])
+
+    def _load_weights(self, tensors: dict[str, Tensor], where: Path) -> None:
+        weights = {
+            name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")
+        }
+        load_weights(self.model, weights, str(where))
+
+    def _load_moments(self, tensors: dict[str, Tensor], steps: int) -> None:
+        """Give each parameter its moments, through torch, which puts them on the right device."""
+        names = {id(parameter): name for name, parameter in self.model.named_parameters()}
+        ordered = [names[id(p)] for group in self.optimizer.param_groups for p in group["params"]]
+        state = {
+            number: {
+                "step": torch.tensor(float(steps)),
+                **{moment: tensors[f"{moment}.{name}"] for moment in _MOMENTS},
+            }
+            for number, name in enumerate(ordered)
+        }
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def make_optimizer(model: LlamaForCausalLM, settings: AdamW, *, fused: bool) -> torch.optim.AdamW:
+    """AdamW (arXiv 1711.05101); decay on matrices, none on norms. The learning rate is set at each step."""
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    betas = (settings.beta1, settings.beta2)
+    return torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=settings.eps, fused=fused)
+
+
+def accumulate_gradients(model: LlamaForCausalLM, batch: Batch, micro_batch: int, device: Device) -> float:
+    """Add the gradient of the batch's mean loss, `micro_batch` sequences at a time; returns that loss.
+
+    Each part's sum is divided by the predicted tokens of the whole batch, so that the split changes rounding
+    only, also where parts have unequal numbers of answer tokens.
+    """
+    counted = batch.loss_tokens
+    total = torch.zeros((), dtype=torch.float64, device=device.torch)
+    for ids, labels in _micro_batches(batch, micro_batch):
+        with device.autocast():
+            logits_BSV = model(ids.to(device.torch))
+        loss = functional.cross_entropy(
+            logits_BSV.float().flatten(0, 1),
+            labels.to(device.torch).flatten(),
+            ignore_index=IGNORE,
+            reduction="sum",
+        )
+        torch.autograd.backward(loss / counted)
+        total += loss.detach()
+    return float(total) / counted
+
+
+def _micro_batches(batch: Batch, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Parts of the batch, without the columns at the end that no label of the part needs."""
+    for start in range(0, len(batch.ids), size):
+        ids, labels = batch.ids[start : start + size], batch.labels[start : start + size]
+        needed = (labels != IGNORE).any(0).nonzero()[0]
+        if needed.size:
+            width = needed[-1] + 1
+            yield torch.from_numpy(ids[:, :width]), torch.from_numpy(labels[:, :width])
+
+
+def _check_continuity(job: TrainJob, last_rate: float, where: Path) -> None:
+    """Raise UserError where a stage that continues another does not start at its last learning rate."""
+    start = job.schedule[0].start
+    if not math.isclose(start, last_rate, rel_tol=1e-9):
+        raise UserError(
+            f"stage {job.stage} starts its schedule at {start!r}, the stage before ended at {last_rate!r}",
+            where=str(where),
+            fix="start where the stage before ended, or take its weights only",
+        )
+
+
+def _identity(job: TrainJob) -> str:
+    """A digest of what the job computes: two attempts share it, even where they run differently."""
+    roles = {field.name: field.metadata.get("role") for field in attrs.fields(TrainJob)}
+    computed = {name: value for name, value in cattrs.unstructure(job).items() if roles[name] is None}
+    return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()
