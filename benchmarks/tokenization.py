@@ -1,4 +1,4 @@
-"""Tokenization: MB per second and core of `runtime.data.bpe.Encoder` beside `tokenizers` with the same vocabulary.
+"""Tokenization: MB per second and core of `runtime.data.bpe.Encoder` beside `tokenizers`, same vocabulary.
 
 Not a measure of training a tokenizer, whose time is printed only because it is spent. Both sides encode the
 same documents on one thread, in turns, so that a change of the machine's load meets both; the medians over
@@ -66,7 +66,8 @@ def compare(texts: list[str], vocab_size: int, rounds: int) -> None:
     print(
         f"vocabulary {vocab_size}: trained on {megabytes:.1f} MB in {training:.1f} s; "
         f"{megabytes * 1e6 / tokens:.2f} bytes a token, identical ids; "
-        f"ours {statistics.median(ours):.2f} MB/s/core, tokenizers {statistics.median(theirs):.2f}: {ratio:.1f} x"
+        f"ours {statistics.median(ours):.2f} MB/s/core, tokenizers {statistics.median(theirs):.2f}, "
+        f"ratio {ratio:.1f}"
     )
 
 

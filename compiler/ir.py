@@ -150,7 +150,7 @@ class Sign(Operator):
 
     dataset: str = label()
     readers: tuple[Reader, ...]
-    admit: AdmitRule
+    admit: AdmitRule | None = None
     near: tuple[MinHashKey, ...] = ()
     hold_out: tuple[str, ...] = ()
 
@@ -244,9 +244,10 @@ class RecallWeb(Operator):
 
     dataset: str = label()
     readers: tuple[Reader, ...]
-    seed_location: str
     iterations: int
     domain_share: float
+    url_patterns: tuple[str, ...] = ()
+    seed_location: str = execution("")
 
 
 # ---------------------------------------------------------------- text to tokens
@@ -307,6 +308,14 @@ class ReadPairs(Operator):
     output: str = "output"
     digest: str = ""
     location: str = execution("")
+
+
+@operator("instruct.decontaminate", version=1, pairs="table", dropped="table")
+class DecontaminatePairs(Operator):
+    """Drop pairs that share an n-gram or an entry point with a benchmark."""
+
+    benchmarks: tuple[str, ...]
+    ngram: int
 
 
 @operator("instruct.encode", version=1, tokens="files")
@@ -393,7 +402,4 @@ class Benchmark(Operator):
 
     stage: str = label()
     benchmark: str
-    shots: int = 0
-    temperature: float = 0.0
-    samples: int = 1
-    max_new_tokens: int = 512
+    settings: tuple[tuple[str, str], ...]

@@ -114,6 +114,7 @@ def _fetch(draft: Draft, source: PyPI | WebRecall) -> ir.Operator:
             seed_location=source.seed,
             iterations=source.iterations,
             domain_share=source.domain_share,
+            url_patterns=tuple(sorted(source.url_patterns)),
         )
     packages = sorted(source.packages, key=lambda package: package.key)
     return ir.FetchPackages(
@@ -190,8 +191,11 @@ def _distinct_keys(dedups: list[tuple[str, Deduplicate]], hold_out: bool) -> tup
     return tuple(dict.fromkeys(key for key in wanted if key.granularity != "chunk"))
 
 
-def _admit(dataset: Dataset) -> ir.AdmitRule:
-    admit = next((step for step in dataset.steps if isinstance(step, Admit)), Admit())
+def _admit(dataset: Dataset) -> ir.AdmitRule | None:
+    """The data set's rule; without one every document is let in, also one without a known language."""
+    admit = next((step for step in dataset.steps if isinstance(step, Admit)), None)
+    if admit is None:
+        return None
     return ir.AdmitRule(
         max_bytes=admit.max_bytes, languages=tuple(sorted(admit.languages)), doc_types=tuple(sorted(admit.doc_types))
     )

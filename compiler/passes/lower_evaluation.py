@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from compiler import ir
 from compiler.draft import Draft
 from compiler.passes.lower_tokens import TOKENIZER
@@ -24,13 +26,11 @@ def _tasks(draft: Draft, evaluation: Evaluation, stage: Stage, number: int) -> l
     checkpoint = Input(role="checkpoint", task=f"{stage.name}/train")
     tokenizer = Input(role="tokenizer", task=TOKENIZER)
     if isinstance(evaluation, Benchmark):
+        settings = evaluation.model_dump(mode="json", exclude={"name", "stages"})
         op = ir.Benchmark(
             stage=stage.name,
-            benchmark=evaluation.name,
-            shots=evaluation.shots,
-            temperature=evaluation.temperature,
-            samples=evaluation.samples,
-            max_new_tokens=evaluation.max_new_tokens,
+            benchmark=type(evaluation).__name__,
+            settings=tuple((name, json.dumps(value)) for name, value in sorted(settings.items())),
         )
         task_id = f"{stage.name}/{evaluation.name}"
         return [Task(id=task_id, op=op, inputs=(checkpoint, tokenizer), **common)]  # type: ignore[arg-type]

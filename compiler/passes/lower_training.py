@@ -24,7 +24,7 @@ def lower_training(draft: Draft) -> Draft:
     before: TrainJob | None = None
     for stage, after in zip(stages, (*stages[1:], None), strict=True):
         draft, inputs = _instructions(draft, stage) if isinstance(stage, FineTune) else _mixture(draft, stage)
-        save_at = after.start_step if isinstance(after, Anneal) else None
+        save_at = after.start_step if isinstance(after, Anneal | FineTune) else None
         job = train_job(draft.experiment.model, draft.experiment.tokenizer.vocab_size, stage, before, save_at)
         if before is not None:
             inputs += (Input(role="init", task=f"{before.stage}/train"),)
@@ -64,10 +64,11 @@ def _instructions(draft: Draft, stage: FineTune) -> tuple[Draft, tuple[Input, ..
         pairs = _pairs(draft, source)
         if pairs.id not in {task.id for task in draft.tasks}:
             draft = draft.add(pairs)
+        draft, clean = _decontaminated(draft, pairs)
         encode = Task(
             id=f"{stage.name}/encode-{name}",
             op=ir.EncodePairs(dataset=name, max_length=stage.max_length, seed=stage.seed),
-            inputs=(Input(role="pairs", task=pairs.id), Input(role="tokenizer", task=TOKENIZER)),
+            inputs=(Input(role="pairs", task=clean), Input(role="tokenizer", task=TOKENIZER)),
             spec_paths=(f"{path}.max_length",),
             origin=draft.where(stage),
         )
@@ -89,6 +90,22 @@ def _instructions(draft: Draft, stage: FineTune) -> tuple[Draft, tuple[Input, ..
         origin=draft.where(stage),
     )
     return draft.add(draw), (*tokens, Input(role="blend", task=draw.id))
+
+
+def _decontaminated(draft: Draft, pairs: Task) -> tuple[Draft, str]:
+    """The pairs without what overlaps with a benchmark, where the spec asks for it."""
+    step = draft.experiment.decontaminate_instructions
+    if step is None:
+        return draft, pairs.id
+    task = Task(
+        id=f"{pairs.id}/decontaminate",
+        op=ir.DecontaminatePairs(benchmarks=tuple(sorted(step.benchmarks)), ngram=step.ngram),
+        inputs=(Input(role="pairs", task=pairs.id),),
+        spec_paths=("decontaminate_instructions",),
+        origin=draft.where(step),
+    )
+    known = task.id in {known.id for known in draft.tasks}
+    return draft if known else draft.add(task), task.id
 
 
 def _pairs(draft: Draft, source: Source) -> Task:
@@ -149,7 +166,7 @@ def train_job(
         schedule=schedule_of(stage, before),
         batches=batches_of(stage),
         start_from=start_from,  # type: ignore[arg-type]
-        start_step=stage.start_step if isinstance(stage, Anneal) else None,
+        start_step=stage.start_step if isinstance(stage, Anneal | FineTune) else None,
         save_at=save_at,
         loss_on="answer" if isinstance(stage, FineTune) else "all",
         optimizer=AdamW(**stage.optimizer.model_dump()),

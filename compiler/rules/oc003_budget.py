@@ -40,6 +40,9 @@ def _most_tokens(draft: Draft, name: str) -> int | None:
     at: str | None = name
     known = {dataset.name: dataset for dataset in draft.experiment.data}
     while at in known and not sources:
+        declared = known[at].declared
+        if declared is not None and declared.tokens is not None:
+            return declared.tokens
         sources, at = known[at].sources, known[at].base
     bounds = [_bound(draft, source) for source in sources]
     found = [bound for bound in bounds if bound is not None]

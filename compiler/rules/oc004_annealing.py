@@ -8,13 +8,14 @@ from compiler.draft import Draft
 from compiler.errors import UserError
 from compiler.passes.lower_training import batches_of, schedule_of
 from compiler.rules.base import Rule
-from ocspec.training import Anneal, FineTune
+from ocspec.training import Anneal, FineTune, Stage
 
 
 def find(draft: Draft) -> Iterator[UserError]:
     """Annealing that starts from nothing, goes up, or begins after the last step of the stage before."""
     stages = draft.experiment.curriculum.stages
     for before, stage in zip((None, *stages), stages, strict=False):
+        yield from _start_step(draft, before, stage)
         if not isinstance(stage, Anneal):
             continue
         if before is None or isinstance(before, FineTune | Anneal):
@@ -28,11 +29,17 @@ def find(draft: Draft) -> Iterator[UserError]:
                 f" {before.name!r} ends",
                 "lower Decay.end",
             )
-        steps = sum(batch.steps for batch in batches_of(before))
-        if stage.start_step is not None and stage.start_step > steps:
-            yield draft.error(
-                stage, f"{stage.name!r} starts at step {stage.start_step:,} of {before.name!r}, which has {steps:,}", "lower it"
-            )
+
+
+def _start_step(draft: Draft, before: Stage | None, stage: Stage) -> Iterator[UserError]:
+    if not isinstance(stage, Anneal | FineTune) or stage.start_step is None:
+        return
+    steps = sum(batch.steps for batch in batches_of(before)) if before else 0
+    if stage.start_step > steps:
+        name = before.name if before else "nothing"
+        yield draft.error(
+            stage, f"{stage.name!r} starts at step {stage.start_step:,} of {name!r}, which has {steps:,}", "lower it"
+        )
 
 
 RULE = Rule("OC004", "annealing", "The decay must continue from the learning rate that was held (WSD).", find)

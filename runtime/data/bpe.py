@@ -206,8 +206,8 @@ class Encoder:
         try:
             ids = self._fast.encode_to_numpy(text, disallowed_special=())
         except BaseException as error:
-            # The regex engine overflows its stack on some hundred thousand blanks in a row: a ValueError, or a
-            # panic in older versions, a BaseException whose class cannot be imported.
+            # The regex engine overflows its stack on some hundred thousand blanks in a row: a ValueError, in
+            # older versions a panic, which is a BaseException of a class that cannot be imported.
             if not isinstance(error, ValueError) and type(error).__name__ != "PanicException":
                 raise
             return self._reference(text)
@@ -226,6 +226,12 @@ class Encoder:
         if self._fast is not None:
             return self._fast.decode(plain)
         return str(self._tokenizer.decode(plain, skip_special_tokens=False))
+
+    def decode_bytes(self, ids: npt.ArrayLike) -> bytes:
+        """The bytes of `ids`; a sequence cut inside a character keeps the part that it has."""
+        if self._fast is not None:
+            return self._fast.decode_bytes(np.asarray(ids, dtype=np.int64).tolist())
+        return self.decode(ids).encode()
 
     def special(self, name: str) -> int:
         """Id of a special token; UserError with those that exist where there is none of that name."""

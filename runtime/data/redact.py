@@ -23,18 +23,17 @@ from runtime.data.languages import CommentSyntax, comment_syntax
 
 @attrs.frozen
 class Redacted:
-    """A cleaned text, and how many pieces of each kind were taken out; kinds that did not occur are absent."""
+    """A cleaned text, and how many pieces of each kind were taken out; kinds that did not occur are left out."""
 
     text: str
     counts: dict[str, int]
 
 
-# Taking out a notice can turn what follows into the head of the file; real files settle after two rounds.
+# Taking out a notice can turn what follows into the head of the file; real files take two rounds.
 _MAX_ROUNDS = 10
 
 
-def redact(text: str, language: str | None, *, copyright: bool = True, pii: bool = True) -> Redacted:  # noqa:
-A002
+def redact(text: str, language: str | None, *, copyright: bool = True, pii: bool = True) -> Redacted:
     r"""Remove head comments that state copyright or licence; replace personal data by placeholders.
 
     Applying it again changes nothing.
@@ -58,24 +57,29 @@ A002
 
 # One line at a time, so that taking out a line never makes a phrase of its neighbours.
 _NOTICE = re.compile(
-    r"copyright|\(c\)[ \t]{0,4}(?:19|20)\d\d|©|all rights reserved|spdx-license-identifier" r"|licen[sc]ed
-    (?:under|to)|(?:apache|mit|bsd|isc|mozilla public|eclipse public|boost software|general public)" r"[
-    \t]{1,4}licen[sc]e|permission is hereby granted|redistribution and use in source" r"|without warrant|under
-    the terms of the", re.IGNORECASE,
+    r"copyright|\(c\)[ \t]{0,4}(?:19|20)\d\d|©|all rights reserved|spdx-license-identifier"
+    r"|licen[sc]ed (?:under|to)|permission is hereby granted|redistribution and use in source"
+    r"|(?:apache|mit|bsd|isc|mozilla public|eclipse public|boost software|general public)[ \t]{1,4}licen[sc]e"
+    r"|without warrant|under the terms of the",
+    re.IGNORECASE,
 )
 
 # Lines that tools read: they stay when the comment around them goes.
 _DIRECTIVE = re.compile(
-    r"#!|//go:|// ?\+build|/// ?<reference|#[ \t]{0,4}-\*-|(?:#|//|;)[
-    \t]{0,4}(?:.{0,20}coding[:=]|vim?:|type:"
-    r"|pragma|pylint:|flake8:|noqa|mypy:|ruff:|eslint|@ts-|@flow|syntax[ \t]{0,2}=|frozen_string_literal"
-    r"|warn_indent|shellcheck|cython:|distutils:|cgo|\$schema)", re.IGNORECASE,
+    r"#!|//go:|// ?\+build|/// ?<reference|(?:#|//|;)[ \t]{0,4}(?:-\*-|.{0,20}coding[:=]|vim?:|type:|pragma"
+    r"|pylint:|flake8:|noqa|mypy:|ruff:|eslint|@ts-|@flow|syntax[ \t]{0,2}=|frozen_string_literal"
+    r"|warn_indent|shellcheck|cython:|distutils:|cgo|\$schema)",
+    re.IGNORECASE,
 )
 
 # What may stand before the head comment: it stays.
-_PREAMBLE = re.compile(r"\ufeff|\A#![^\n]{0,400}|<\?php\b|<\?xml[^>\n]{0,200}\?>|<!doctype[^>\n]{0,200}>|[
-\t\r\n\f\v]+", re.IGNORECASE) _INDENT = re.compile(r"[ \t]{0,200}") _BLANK_LINES = re.compile(r"(?:[
-\t]{0,200}\r?\n){0,200}")
+_PREAMBLE = re.compile(
+    r"\ufeff|\A#![^\n]{0,400}|<\?php\b|<\?xml[^>\n]{0,200}\?>|<!doctype[^>\n]{0,200}>|[ \t\r\n\f\v]+",
+    re.IGNORECASE,
+)
+_INDENT = re.compile(r"[ \t]{0,200}")
+_BLANK_LINES = re.compile(r"(?:[ \t]{0,200}\r?\n){0,200}")
+_DOC_COMMENT = re.compile(r"//(?:!|/(?!/))")
 
 
 def _without_notices(text: str, language: str | None, counts: Counter[str]) -> str:
@@ -90,7 +94,7 @@ def _without_notices(text: str, language: str | None, counts: Counter[str]) -> s
         if end is not None and _NOTICE.search(text, position, end):
             if text.startswith(syntax.line, position):
                 kept += _directives(text[position:end])
-            position = _after(text, end)
+            position = _end(_BLANK_LINES, text, end)  # they would be left behind at the top
             counts["copyright"] += 1
             continue
         if end is None:
@@ -104,29 +108,33 @@ def _without_notices(text: str, language: str | None, counts: Counter[str]) -> s
 
 
 def _comment_end(text: str, start: int, syntax: CommentSyntax) -> int | None:
-    """Where the comment that starts here ends (a run of line comments is one), or None where none starts."""
+    """Where the comment that starts here ends, or None where none starts.
+
+    Line comments on neighbouring lines are one comment, but documentation (`///`, `//!`) is apart from
+    others.
+    """
     for opening, closing in syntax.block:
         if text.startswith(opening, start):
             end = text.find(closing, start + len(opening))
             return None if end == -1 else end + len(closing)
-    position = start
-    while text.startswith(syntax.line, position):
-        newline = text.find("\n", position)
+    position = mark = start
+    documentation = _DOC_COMMENT.match(text, start) is not None
+    while (
+        text.startswith(syntax.line, mark) and (_DOC_COMMENT.match(text, mark) is not None) == documentation
+    ):
+        newline = text.find("\n", mark)
         if newline == -1:
             return len(text)
         position = newline + 1
-        indent = _INDENT.match(text, position)
-        assert indent is not None
-        if text.startswith(syntax.line, indent.end()):
-            position = indent.end()
+        mark = _end(_INDENT, text, position)
     return position if position > start else None
 
 
-def _after(text: str, end: int) -> int:
-    """The position after a removed comment: blank lines that it leaves behind go with it."""
-    blank = _BLANK_LINES.match(text, end)
-    assert blank is not None
-    return blank.end()
+def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
+    """Where a pattern that matches everywhere, if only nothing, ends its match at `position`."""
+    match = pattern.match(text, position)
+    assert match is not None
+    return match.end()
 
 
 def _directives(comment: str) -> list[str]:
@@ -147,7 +155,7 @@ def _always(_match: re.Match[str]) -> bool:
 class _Detector:
     """The group `value` of each match that `accept` confirms is replaced by `<kind>`.
 
-    `hints` are in lower case; a text that holds none of them in any case is not searched.
+    A text without any of the `hints` is not searched; they are in lower case where the pattern ignores it.
     """
 
     kind: str
@@ -160,7 +168,8 @@ def _without_personal_data(text: str, counts: Counter[str]) -> str:
     """The text with a placeholder for everything that a detector finds."""
     lower = text.lower()
     for detector in _DETECTORS:
-        if any(hint in lower for hint in detector.hints):
+        searched = lower if detector.pattern.flags & re.IGNORECASE else text
+        if any(hint in searched for hint in detector.hints):
             text = _replace(detector, text, counts)
     return text
 
@@ -179,13 +188,9 @@ def _replace(detector: _Detector, text: str, counts: Counter[str]) -> str:
 # Keys. `{m,n}+` never gives back what it took: a failed match costs one pass.
 
 _PEM = re.compile(
-    r"(?P<value>-----BEGIN [A-Z0-9 ]{0,40}+(?<=PRIVATE KEY)(?: BLOCK)?-----"
-    r"(?P<body>(?:\s{0,4}[A-Za-z-]{1,20}: [^\n]{0,100}\n){0,5}[A-Za-z0-9+/=\s\"'\\,:;.()*#|>]{64,20000}+)"
+    r"(?P<value>-----BEGIN [A-Z0-9 ]{0,40}+(?:(?<=PRIVATE KEY)|(?<=PRIVATE KEY BLOCK))-----"
+    r"(?P<body>(?:\s{0,4}[A-Za-z-]{1,20}: [^\n]{0,100}\n){0,5}[A-Za-z0-9+/=\s\"'\\,:;.()*#|>]{64,40000}+)"
     r"-----END [A-Z0-9 ]{0,50}-----)"
-)
-_PGP = re.compile(
-    r"(?P<value>-----BEGIN PGP PRIVATE KEY BLOCK-----(?P<body>[A-Za-z0-9+/=\s\"'\\,:;.()*#|>-]{64,40000}?)"
-    r"-----END PGP PRIVATE KEY BLOCK-----)"
 )
 _BASE64_RUN = re.compile(r"[A-Za-z0-9+/]{40}")
 
@@ -195,20 +200,20 @@ def _is_key_block(match: re.Match[str]) -> bool:
     return _BASE64_RUN.search(match.group("body")) is not None
 
 
-# Tokens that their makers gave a recognisable shape: the first letters, and the whole.
+# Tokens that their makers gave a recognisable shape: what such a token always holds, then the whole.
 _TOKENS = (
-    ("akia", r"\bAKIA[A-Z0-9]{16}\b"),  # AWS access key id
-    ("asia", r"\bASIA[A-Z0-9]{16}\b"),
-    ("gh", r"\bgh[pousr]_[A-Za-z0-9]{36,255}\b"),  # GitHub
+    ("AKIA", "ASIA", r"\bA[KS]IA[A-Z0-9]{16}\b"),  # AWS access key id
+    ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", r"\bgh[pousr]_[A-Za-z0-9]{36,255}\b"),  # GitHub
     ("github_pat_", r"\bgithub_pat_[A-Za-z0-9_]{22,255}\b"),
     ("glpat-", r"\bglpat-[A-Za-z0-9_-]{20,64}"),  # GitLab
     ("xox", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,255}"),  # Slack
     ("hooks.slack.com", r"\bhooks\.slack\.com/services/[A-Za-z0-9/]{30,80}"),
-    ("aiza", r"\bAIza[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])"),  # Google
+    ("AIza", r"\bAIza[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])"),  # Google
     ("_live_", r"\b[rs]k_live_[A-Za-z0-9]{20,250}\b"),  # Stripe
     ("npm_", r"\bnpm_[A-Za-z0-9]{36}\b"),
-    ("sg.", r"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"),  # SendGrid
-    ("eyj", r"\beyJ[A-Za-z0-9_-]{10,200}+\.eyJ[A-Za-z0-9_-]{10,4000}+\.[A-Za-z0-9_-]{20,1000}"),  # JSON Web Token
+    ("SG.", r"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"),  # SendGrid
+    # JSON Web Token
+    ("eyJ", r"\beyJ[A-Za-z0-9_-]{10,200}+\.eyJ[A-Za-z0-9_-]{10,4000}+\.[A-Za-z0-9_-]{20,1000}"),
 )
 
 _SECRET_NAMES = ("api", "access", "secret", "auth", "private", "client")
@@ -236,9 +241,23 @@ _PASSWORD = re.compile(
     rf"p(?:ass(?:word|wd|phrase)|wd)\d{{0,2}}{_ASSIGN}"
     r"(?P<value>[A-Za-z0-9!@#^*_~?-][^\s\"'\\<>(),;]{2,128})(?P=quote)",
     re.IGNORECASE,
-) _CREDENTIALS = re.compile(r"://[^\s:/@\"'<>]{1,64}:(?P<value>[^\s:/@\"'<>{}$%*]{1,128})@") _TEMPLATE =
-re.compile(r"\{|\$\(|%[sd]|#\{|%\(") _NOT_PASSWORDS = {"password", "passwd", "passphrase", "pass", "pwd",
-"none", "null", "true", "false", "string", "text"}
+)
+_CREDENTIALS = re.compile(r"://[^\s:/@\"'<>]{1,64}:(?P<value>[^\s:/@\"'<>{}$%*]{1,128})@")
+_TEMPLATE = re.compile(r"\{|\$\(|%[sd]|%\(")
+_NOT_PASSWORDS = {
+    "password",
+    "passwd",
+    "passphrase",
+    "pass",
+    "pwd",
+    "none",
+    "null",
+    "true",
+    "false",
+    "string",
+    "text",
+}
+_LABEL_MARKS = str.maketrans("", "", "._:!?-")
 
 
 def _is_password(match: re.Match[str]) -> bool:
@@ -246,8 +265,7 @@ def _is_password(match: re.Match[str]) -> bool:
     value = match.group("value")
     if _TEMPLATE.search(value) or value.lower() in _NOT_PASSWORDS or len(set(value)) == 1:
         return False
-    label = match.group("op") == ":" and re.fullmatch(r"[^\W\d_][^\W\d]*(?:[._-][^\W\d]+)*[.:!?]?", value)
-    return not label
+    return match.group("op") != ":" or not value.translate(_LABEL_MARKS).isalpha()
 
 
 def _is_credential(match: re.Match[str]) -> bool:
@@ -263,14 +281,31 @@ _EMAIL = re.compile(
 _RESERVED_DOMAINS = re.compile(  # RFC 2606
     r"(?:.*\.)?(?:example(?:\.(?:com|org|net|edu))?|test|invalid|localhost|local)", re.IGNORECASE
 )
-_FILE_ENDINGS = set("png jpg jpeg gif svg webp ico css js ts jsx tsx mjs json py rb go rs php html xml yaml".split())
+_FILE_ENDINGS = {
+    "png",
+    "jpg",
+    "jpeg",
+    "gif",
+    "svg",
+    "webp",
+    "ico",
+    "css",
+    "js",
+    "ts",
+    "jsx",
+    "json",
+    "py",
+    "html",
+}
 
 
 def _is_email(match: re.Match[str]) -> bool:
     """Not a user of a remote (`git@github.com:a/b`, `ssh://hg@host`), an asset (`icon@2x.png`) or reserved."""
     if match.group("value").startswith("git@") or match.string.endswith("://", 0, match.start()):
         return False
-    return match.group("top").lower() not in _FILE_ENDINGS and not _RESERVED_DOMAINS.fullmatch(match.group("domain"))
+    if match.group("top").lower() in _FILE_ENDINGS:
+        return False
+    return not _RESERVED_DOMAINS.fullmatch(match.group("domain"))
 
 
 # IP addresses. The lookbehind comes after the first character so that the scan can look for that character.
@@ -280,18 +315,16 @@ _IPV4 = re.compile(
 )
 _VERSION_BEFORE = re.compile(
     r"(?:(?:version|release|(?<![a-z])(?:ver|rev|v))[\s\"'=:(,]{0,4}|[=~<>!]=|[~<>]= |[\^~]|[a-z]-)\Z",
-    re.IGNORECASE
+    re.IGNORECASE,
 )
-_IPV6 = re.compile(
-    r"(?P<value>[23f](?<![\w:.][23f])(?<=[23]|f)(?:[0-9a-f]{3}|e80):[0-9a-f:]{2,34})(?![\w:])", re.IGNORECASE
-)
+_IPV6 = re.compile(r"(?P<value>[23f](?<![\w:.][23f])[0-9a-f]{3}:[0-9a-f:]{2,34})(?![\w:])", re.IGNORECASE)
 _DOCUMENTATION = tuple(  # RFC 5737, RFC 3849
     map(ipaddress.ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"))
 )
 
 
 def _is_ipv4(match: re.Match[str]) -> bool:
-    """Not a version or section number (four numbers below ten are taken for one), a mask, loopback or reserved."""
+    """Not a version or section number (four numbers below ten are taken for one) and not a mask."""
     value = match.group("value")
     if all(len(number) == 1 for number in value.split(".")) or value.startswith("255."):
         return False
@@ -301,7 +334,9 @@ def _is_ipv4(match: re.Match[str]) -> bool:
 
 
 def _is_ipv6(match: re.Match[str]) -> bool:
-    return _is_someones(match.group("value"))
+    """Global, unique local or link-local: other valid spellings are more often C++ scopes than addresses."""
+    value = match.group("value").lower()
+    return value.startswith(("2", "3", "fc", "fd", "fe80")) and _is_someones(value)
 
 
 def _is_someones(value: str) -> bool:
@@ -319,7 +354,7 @@ def _is_someones(value: str) -> bool:
 
 _WORD = r"[^\W\d_a-z][\w.'\u2019-]{0,40}"
 _MORE = rf"(?:,?[ \t](?:{_WORD}|and|&|de|del|der|den|van|von|da|di|du|la|le|bin|al)(?!\w)){{0,12}}"
-_LINE_HEAD = r"^[ \t]{0,80}[/*#;%!\"'-]{0,4}[ \t]{0,20}"
+_LINE_HEAD = r"^[ \t]{0,80}+[/*#;%!\"'-]{0,4}+[ \t]{0,20}+"
 _TAG = re.compile(
     rf"{_LINE_HEAD}[@\\]authors?[ \t:]{{1,10}}(?P<value>[^\W\d_][\w.'\u2019-]{{0,40}}{_MORE})", re.MULTILINE
 )
@@ -334,9 +369,8 @@ _DUNDER = re.compile(
 )
 
 _DETECTORS = (
-    _Detector("key", ("private key-----",), _PEM, _is_key_block),
-    _Detector("key", ("pgp private key block",), _PGP, _is_key_block),
-    *(_Detector("key", (hint,), re.compile(f"(?P<value>{pattern})")) for hint, pattern in _TOKENS),
+    _Detector("key", ("PRIVATE KEY",), _PEM, _is_key_block),
+    *(_Detector("key", tuple(hints), re.compile(f"(?P<value>{pattern})")) for (*hints, pattern) in _TOKENS),
     _Detector("key", _SECRET_HINTS, _SECRET, _is_secret),
     _Detector("password", ("passw", "passphrase", "pwd"), _PASSWORD, _is_password),
     _Detector("password", ("://",), _CREDENTIALS, _is_credential),
@@ -344,6 +378,6 @@ _DETECTORS = (
     _Detector("ip_address", (".",), _IPV4, _is_ipv4),
     _Detector("ip_address", (":",), _IPV6, _is_ipv6),
     _Detector("name", ("author",), _TAG),
-    _Detector("name", ("author", "maintainer", "written by", "created by"), _BYLINE),
+    _Detector("name", ("Author", "Maintainer", "Written by", "Created by"), _BYLINE),
     _Detector("name", ("__author__", "__maintainer__"), _DUNDER),
 )

@@ -416,7 +416,7 @@ def _parse(line: bytes, file: SourceFile, number: int) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise _bad_line(file, number, f"not valid JSON: {error}") from None
     if not isinstance(value, dict):
-        raise _bad_line(file, number, f"a JSON {type(value).__name__}, not an object")
+        raise _bad_line(file, number, f"JSON of type {type(value).__name__}, not an object")
     return value
 
 
@@ -440,7 +440,7 @@ def _record(
     content = names.get("content")
     if content is not None and not isinstance(content, str):
         raise UserError(
-            f"{columns.content!r} is a {type(content).__name__}, not a string",
+            f"{columns.content!r} is of type {type(content).__name__}, not a string",
             where=where,
             fix="name the key that holds the text of the document as `content`",
         )
@@ -461,7 +461,7 @@ def _name(value: Any, field: str, where: str) -> str | None:
     """A JSON string or integer as a name, None where empty; what is not UTF-8 appears as escapes."""
     if not isinstance(value, str | int | None):
         raise UserError(
-            f"a JSON {type(value).__name__} as {field}, not a string",
+            f"{field} is of type {type(value).__name__}, not a string",
             where=where,
             fix=f"set columns.{field} to a key that holds strings",
         )

@@ -302,6 +302,7 @@ class SlurmDispatcher:
         """Cancel everything of this run and wait until it is out of the queue; UserError when that fails."""
         try:
             slurm_queue.cancel(self.tag)
+            self._watcher.expect_no_more()
         except (QueueUnavailable, TimeoutError) as error:
             raise UserError(
                 f"not everything could be cancelled: {error}",

@@ -175,6 +175,7 @@ class Watcher:
         self._delay_s = pace.first_s
         self._due = 0.0
         self._trouble = ""
+        self._cancelled = False
 
     @property
     def live(self) -> list[Watched]:
@@ -184,6 +185,11 @@ class Watcher:
     def watch(self, job: Watched) -> None:
         """Follow a job from now on; a shard's newer job replaces its older one."""
         self._live[job.task_id, job.shard] = job
+        self._due = 0.0
+
+    def expect_no_more(self) -> None:
+        """The run was cancelled: a job that is gone from the queue was cancelled too, and not lost."""
+        self._cancelled = True
         self._due = 0.0
 
     def poll(self) -> list[Event]:
@@ -214,9 +220,7 @@ class Watcher:
 
     def _judge(self, job: Watched, row: Row | None) -> Event | None:
         if row is None or not row.carries(job.label):
-            return self._doubt(
-                job, f"job {job.job_id} vanished: Slurm does not know it and it left no result"
-            )
+            return self._judge_absence(job)
         if row.state in ENDED:
             return self._judge_end(job, row)
         if row.state == "COMPLETING" and self._is_done(job.task_id, job.shard):
@@ -224,14 +228,21 @@ class Watcher:
         if row.state not in WAITING:
             return self._report(job, "running")
         if row.reason == NEVER:
-            return self._doubt(job, f"job {job.job_id} waits for a job that failed")
+            return self._doubt(job, "failed", f"job {job.job_id} waits for a job that failed")
         return self._report(job, "queued", "" if row.reason == "None" else row.reason)
+
+    def _judge_absence(self, job: Watched) -> Event | None:
+        if self._cancelled and not self._is_done(job.task_id, job.shard):
+            return self._report(job, "cancelled", f"job {job.job_id}: cancelled with its run")
+        if job.state == "queued":  # Slurm keeps no record of an array's element that is cancelled as it waits
+            return self._doubt(job, "cancelled", f"job {job.job_id} left the queue without having run")
+        return self._doubt(job, "failed", f"job {job.job_id} vanished: Slurm does not know it, and no result")
 
     def _judge_end(self, job: Watched, row: Row) -> Event | None:
         if self._is_done(job.task_id, job.shard):
             return self._report(job, "done")
         if row.state in UNSETTLED:
-            return self._doubt(job, f"job {row.job_id} left no result: {row.state}")
+            return self._doubt(job, "failed", f"job {row.job_id} left no result: {row.state}")
         if row.state == "CANCELLED":
             reason = (
                 "a task that it depends on did not succeed" if row.reason == NEVER else "cancelled in Slurm"
@@ -240,13 +251,14 @@ class Watcher:
         detail = f"job {row.job_id}: {how_it_ended(row)}\n{last_words(job.log)}\n  log: {job.log}"
         return self._report(job, "failed", detail)
 
-    def _doubt(self, job: Watched, detail: str) -> Event | None:
+    def _doubt(self, job: Watched, state: State, detail: str) -> Event | None:
+        """Report an end that may yet turn out otherwise, once it has looked so for long enough."""
         if self._is_done(job.task_id, job.shard):
             return self._report(job, "done")
         now = time.monotonic()
         if job.doubted_since is None:
             job.doubted_since = now
-        return self._report(job, "failed", detail) if now - job.doubted_since > self._patience_s else None
+        return self._report(job, state, detail) if now - job.doubted_since > self._patience_s else None
 
     def _report(self, job: Watched, state: State, detail: str = "") -> Event | None:
         if state in {"queued", "running"}:

@@ -1,3 +1,6 @@
-"""Placeholder docstring."""
+"""The report: one self-contained HTML file about a run, finished or not. It reads a plan and a store and changes neither.
+
+`gather` collects the numbers, `charts` draws them, `build` puts them on the page.
+"""
 
 from __future__ import annotations

@@ -236,7 +236,7 @@ def test_cancel_leaves_nothing_in_the_queue(run):
     run.dispatcher.submit(
         [Job(task_id="t", shards=tuple(range(6)), cpus=4), Job(task_id="u", shards=(0,), depends_on=("t",))]
     )
-    lost = run.dispatcher.label("t").name
+    lost = run.dispatcher.label("t").name  # as if the process had died right after sbatch
     subprocess.run(["sbatch", "--hold", f"--job-name={lost}", "--wrap=true"], capture_output=True, check=True)
     run.follow(lambda events: any(event.state == "running" for event in events))
     run.dispatcher.cancel()
@@ -244,6 +244,16 @@ def test_cancel_leaves_nothing_in_the_queue(run):
     events = last(run.follow(lambda events: sum(map(ended, events)) == 7))
     assert set(states(events).values()) == {"cancelled"}
     subprocess.run(["scancel", other.stdout.strip()], check=True)
+
+
+def test_a_waiting_element_cancelled_by_hand_is_cancelled(run):
+    """Slurm forgets an array's element that never started; it is told from one that ran and was lost."""
+    run = run(profile=Profile(minutes=5, sbatch={"hold": ""}))
+    run.dispatcher.submit([Job(task_id="t", shards=(0, 1))])
+    run.follow(lambda events: len(events) == 2)
+    subprocess.run(["scancel", run.submitted[1][2]], check=True)
+    (event,) = run.follow(bool)
+    assert (event.shard, event.state) == (1, "cancelled")
 
 
 def test_one_look_at_the_queue_per_poll(run, monkeypatch, tmp_path):

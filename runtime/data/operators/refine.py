@@ -45,7 +45,8 @@ def refine(op: ir.Refine, ctx: TaskContext) -> None:
 
 def _clean(op: ir.Refine, row: dict[str, Any], funnel: Funnel, redactions: Counter[str]) -> dict[str, Any] | None:
     """One document, redacted, or None if a rule drops it."""
-    language, kind = row["language"], doc_type(row["language"])
+    language = row["language"]
+    kind = doc_type(language) if language else "text"
     redacted = redact(row["content"], language, copyright=op.redact_copyright, pii=op.redact_pii)
     redactions.update(redacted.counts)
     values = compute(redacted.text, language, kind, {rule.signal for rule in op.rules})
@@ -59,9 +60,9 @@ def _clean(op: ir.Refine, row: dict[str, Any], funnel: Funnel, redactions: Count
     return {**row, "content": redacted.text, "bytes": size}
 
 
-def _kept(files: list[Path]) -> dict[str, tuple[str, bool]]:
+def _kept(files: list[Path]) -> dict[str, tuple[str | None, bool]]:
     """Language and held-out mark of every survivor by id."""
-    found: dict[str, tuple[str, bool]] = {}
+    found: dict[str, tuple[str | None, bool]] = {}
     for path in files:
         table: pa.Table = pq.read_table(path, columns=["doc_id", "language", "held_out"])
         columns = (table.column(name).to_pylist() for name in ("doc_id", "language", "held_out"))

@@ -58,7 +58,7 @@ def _admit(op: ir.Sign, batch: pa.RecordBatch, funnel: Funnel) -> pa.Table:
         language = known.lower() if known else language_of(path)
         rule = _refusal(op.admit, language, sizes[row])
         if rule:
-            limit = float(op.admit.max_bytes) if rule == "too_large" else None
+            limit = float(op.admit.max_bytes) if op.admit and rule == "too_large" else None
             funnel.drop(doc_id, rule, float(sizes[row]), limit)
             continue
         funnel.keep(language, sizes[row])
@@ -71,9 +71,11 @@ def _admit(op: ir.Sign, batch: pa.RecordBatch, funnel: Funnel) -> pa.Table:
     return taken.append_column("held_out", pa.array(held_out, pa.bool_()))
 
 
-def _refusal(admit: ir.AdmitRule, language: str | None, size: int) -> str | None:
+def _refusal(admit: ir.AdmitRule | None, language: str | None, size: int) -> str | None:
     if size == 0:
         return "empty"
+    if admit is None:
+        return None
     if size > admit.max_bytes:
         return "too_large"
     if language is None:

@@ -150,7 +150,7 @@ def test_null_is_a_value_of_its_own():
 
 
 def test_widths_do_not_count_but_types_do():
-    """int32 as int64, float32 as float64, string as large_string, dictionary as plain; 1, 1.0, "1", b"1" differ."""
+    """int32 is int64, string is large_string, a dictionary is its values; but 1, 1.0, "1" and b"1" differ."""
     assert digest_of(x=pa.array([1, -1], pa.int8())) == digest_of(x=pa.array([1, -1], pa.int64()))
     assert digest_of(x=pa.array([7], pa.uint64())) == digest_of(x=pa.array([7], pa.int32()))
     assert digest_of(x=pa.array([0.5], pa.float32())) == digest_of(x=pa.array([0.5]))

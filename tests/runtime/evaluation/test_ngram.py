@@ -28,7 +28,7 @@ def source_text(seed: int, size: int) -> bytes:
 
 
 class Textbook:
-    """Chen & Goodman's recursion with dictionaries, one n-gram at a time: slow, and written from the paper."""
+    """Chen & Goodman's recursion with dictionaries, one n-gram at a time, written from the paper."""
 
     def __init__(self, documents: list[bytes], order: int) -> None:
         self.counts: list[Counter[tuple[int, ...]]] = [Counter() for _ in range(order + 1)]
@@ -129,7 +129,7 @@ def test_bits_follow_from_the_distribution() -> None:
 
 
 def test_higher_orders_predict_better_up_to_the_words() -> None:
-    """The yardstick measures something: text like the training text costs less, noise costs more than 8 bits."""
+    """Text like the training text costs less with each order; noise costs more than 8 bits a byte."""
     corpus, held_out = [source_text(0, 40_000)], source_text(0, 44_000)[-4000:]
     per_byte = [ByteNGram.train(corpus, order).bits(held_out) / len(held_out) for order in (1, 2, 3, 5)]
     assert per_byte == sorted(per_byte, reverse=True)

@@ -1,0 +1,146 @@
+"""What several verbs take alike: a plan, a store, a profile, --json. No verb is implemented here."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compiler.errors import UserError
+
+if TYPE_CHECKING:
+    from compiler.plan import Plan, Task
+    from compiler.profile import Profile
+    from runtime.store import Store
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+BUILD = Path("build")
+"""Where `compile` writes, relative to the working directory."""
+
+
+def add_verb(
+    subparsers: Subparsers, name: str, run: Callable[[argparse.Namespace], int], summary: str, *paragraphs: str
+) -> argparse.ArgumentParser:
+    """A parser for a verb whose code is `run`."""
+    parser = subparsers.add_parser(
+        name,
+        help=summary,
+        description="\n\n".join([f"{summary[0].upper()}{summary[1:]}.", *paragraphs]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=run, parser=parser)
+    return parser
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """--json."""
+    parser.add_argument("--json", action="store_true", help="print JSON with a format_version")
+
+
+def add_plan(parser: argparse.ArgumentParser) -> None:
+    """A plan to work on; without one, the last compiled."""
+    parser.add_argument(
+        "plan", nargs="?", metavar="PLAN", help="plan.json or its directory (default: the last compiled)"
+    )
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """--store."""
+    parser.add_argument(
+        "--store", metavar="DIR", help="directory of artefacts (default: $OCSPEC_STORE, else .ocspec)"
+    )
+
+
+def add_compile(parser: argparse.ArgumentParser) -> None:
+    """What compiling takes: the spec, where to write, shards."""
+    parser.add_argument("spec", metavar="SPEC", help="spec file, or FILE:NAME where it defines several")
+    parser.add_argument("--out", metavar="DIR", help="directory of the plan (default: build/EXPERIMENT)")
+    add_shards(parser)
+
+
+def add_shards(parser: argparse.ArgumentParser) -> None:
+    """--shards."""
+    parser.add_argument(
+        "--shards", metavar="N", type=_positive, help="shards of data tasks (default: the spec's)"
+    )
+
+
+def add_profile(parser: argparse.ArgumentParser) -> None:
+    """--profile."""
+    parser.add_argument(
+        "--profile", metavar="NAME", help="machine to run on, from ocspec.toml (default: its profile=, else local)"
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+_positive.__name__ = "positive number"  # argparse names the type in its message
+
+
+def store_at(path: str | None) -> Store:
+    """The store that is asked for, or the default one."""
+    from runtime.store import Store
+
+    return Store(Path(path or os.environ.get("OCSPEC_STORE") or ".ocspec").resolve())
+
+
+def profile_called(name: str | None) -> Profile:
+    """The profile that is asked for, or the default one of the nearest settings file."""
+    from compiler.profile import default_profile, load_profile
+
+    here = Path.cwd()
+    return load_profile(name or default_profile(here), here)
+
+
+def is_spec(reference: str) -> bool:
+    """Whether a command-line reference is a spec rather than a plan.
+
+    >>> is_spec("specs/a.py"), is_spec("specs/a.py:small"), is_spec("build/a"), is_spec("build/a/plan.json")
+    (True, True, False, False)
+    """
+    file, _, _ = reference.rpartition(":")
+    return reference.endswith(".py") or file.endswith(".py")
+
+
+def plan_at(reference: str | None) -> tuple[Plan, Path]:
+    """A compiled plan and the path of its plan.json; without a reference, the last compiled."""
+    from compiler import plan, write
+
+    if reference and is_spec(reference):
+        fix = f"run `ocspec compile {reference}` first, or `ocspec run {reference}`"
+        raise UserError("this is a spec, not a plan", where=reference, fix=fix)
+    path = Path(reference) if reference else write.latest(BUILD)
+    file = path / plan.PLAN_FILE if path.is_dir() else path
+    return plan.load(file), file
+
+
+def plan_of(reference: str | None, shards: int | None = None) -> Plan:
+    """The plan of a spec, compiled here and not written, or a compiled plan."""
+    if reference is None or not is_spec(reference):
+        return plan_at(reference)[0]
+    from compiler.compile import compile_experiment
+    from compiler.load import load_spec
+
+    experiment, base = load_spec(reference)
+    return compile_experiment(experiment, base, shards)
+
+
+def task_called(plan: Plan, name: str) -> Task:
+    """The task of that id; a UserError with the nearest ids where there is none."""
+    import difflib
+
+    ids = [task.id for task in plan.tasks]
+    if name in ids:
+        return plan.task(name)
+    near = [i for i in ids if name in i] or difflib.get_close_matches(name, ids, n=3)
+    fix = f"did you mean {' or '.join(near[:3])}?" if near else "see `ocspec status` for all"
+    raise UserError(f"no task is called {name!r} in the plan of {plan.experiment!r}", fix=fix)

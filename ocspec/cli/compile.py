@@ -1,0 +1,112 @@
+"""ocspec compile: spec -> plan, checked, written and summed up. Runs nothing."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ocspec.cli import arguments, exits
+from ocspec.cli.output import plural, print_json, print_table, quantity, say, scientific, short_path
+
+if TYPE_CHECKING:
+    from compiler.plan import Plan, StageSummary, Task
+
+
+def add_parser(subparsers: arguments.Subparsers) -> None:
+    """Options of `compile`."""
+    parser = arguments.add_verb(
+        subparsers,
+        "compile",
+        run,
+        "check a spec and write its plan; run nothing",
+        "Writes plan.json and, beside it for people, every query, training config and\nsbatch script.",
+    )
+    arguments.add_compile(parser)
+    arguments.add_profile(parser)
+    arguments.add_json(parser)
+
+
+def run(args: Namespace) -> int:
+    """Compile, write, remember and describe."""
+    plan, file = compile_spec(args)
+    if args.json:
+        print_json("compile", **facts(plan), plan=str(file))
+    else:
+        show(plan, file)
+    return exits.OK
+
+
+def compile_spec(args: Namespace) -> tuple[Plan, Path]:
+    """Compile `args.spec` and write the plan; it is the last compiled from now on."""
+    from compiler.compile import compile_experiment
+    from compiler.load import load_spec
+    from compiler.write import remember_latest, write_plan
+
+    profile = arguments.profile_called(args.profile)
+    experiment, base = load_spec(args.spec)
+    plan = compile_experiment(experiment, base, args.shards)
+    out = Path(args.out) if args.out else arguments.BUILD / plan.experiment
+    file = write_plan(plan, out, base, profile)
+    remember_latest(file, arguments.BUILD)
+    return plan, file
+
+
+def facts(plan: Plan) -> dict[str, object]:
+    """The summary as plain data."""
+    import attrs
+
+    from runtime.operators import missing
+
+    return {
+        "experiment": plan.experiment,
+        "parameters": plan.parameters,
+        "parameters_without_embeddings": plan.parameters_without_embeddings,
+        "stages": [attrs.asdict(stage) for stage in plan.stages],
+        "deduplication": [attrs.asdict(step) for step in plan.deduplication],
+        "tasks": dict(Counter(task.resources.task_class for task in plan.tasks)),
+        "missing_operators": missing(plan),
+    }
+
+
+def show(plan: Plan, file: Path) -> None:
+    """Print the summary for people."""
+    from runtime.operators import missing
+
+    embeddings = plan.parameters - plan.parameters_without_embeddings
+    print(f"{plan.experiment}: {quantity(plan.parameters)} parameters, {quantity(embeddings)} of them embeddings\n")
+    headers = ("stage", ">steps", ">tokens", "batch x length", "learning rate", ">FLOPs")
+    print_table(headers, [row for stage in plan.stages for row in _rows(stage, plan.task(stage.task))], indent=2)
+    tokens, flops = sum(s.tokens for s in plan.stages), sum(s.flops for s in plan.stages)
+    print(f"  in all {quantity(tokens)} tokens, {scientific(flops)} FLOPs\n")
+    for step in plan.deduplication:
+        print(
+            f"deduplicate {step.step.partition('/')[0]} by {step.granularity}: {step.bands} bands of {step.rows} rows, "
+            f"half caught at J = {step.threshold:.3f}"
+        )
+    classes = Counter(task.resources.task_class for task in plan.tasks)
+    print(f"{plural(len(plan.tasks), 'task')}: {', '.join(f'{n} {name}' for name, n in classes.items())}")
+    for op_id, tasks in missing(plan).items():
+        print(f"needs a runtime that this version lacks: {op_id}, for {plural(len(tasks), 'task')}")
+    print(f"plan: {short_path(str(file))}")
+    if not missing(plan):
+        say("next: `ocspec plan` shows what would run, `ocspec submit` runs it")
+
+
+def _rows(stage: StageSummary, task: Task) -> list[tuple[str, ...]]:
+    """A stage's row, and one more for each further phase of batches."""
+    batches = [f"{quantity(b['global_batch'])} x {quantity(b['sequence_length'])}" for b in stage.batches]
+    first = (stage.name, f"{stage.steps:,}", quantity(stage.tokens), batches[0], learning_rate(stage, task))
+    rest = [
+        ("", f"{b['steps']:,}", quantity(b["tokens"]), f"then {batch}", "", "")
+        for b, batch in zip(stage.batches[1:], batches[1:], strict=True)
+    ]
+    return [(*first, scientific(stage.flops)), *rest]
+
+
+def learning_rate(stage: StageSummary, task: Task) -> str:
+    """First, highest and last learning rate, each where it differs from the one before."""
+    peak = max([phase.start for phase in task.op.job.schedule] + [phase.end for phase in task.op.job.schedule])
+    way = [stage.first_lr, peak, stage.last_lr]
+    return " -> ".join(f"{lr:g}" for i, lr in enumerate(way) if i == 0 or lr != way[i - 1])

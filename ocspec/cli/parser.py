@@ -1,0 +1,85 @@
+"""Reading the command line: the verbs, their options, and hints for what is mistyped. Runs nothing."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import sys
+from collections.abc import Iterable
+from importlib import import_module
+from typing import NoReturn
+
+import ocspec
+from ocspec.cli import exits
+
+VERBS = (
+    "compile",
+    "submit",
+    "run",
+    "plan",
+    "diff",
+    "status",
+    "logs",
+    "explain",
+    "report",
+    "schema",
+    "doctor",
+)
+
+EPILOG = """\
+exit codes:
+  0 done, or no difference   1 error   2 differs (diff, plan with --exit-code)
+  64 usage   70 a bug in ocspec   130 interrupted   141 the output was cut off
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that reports like the rest of ocspec: 2 means "differs" here, so usage errors exit 64."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error and how to get help, and exit."""
+        fix = "" if "\n  fix: " in message else f"\n  fix: see `{self.prog} --help`"
+        self.exit(exits.USAGE, f"error: {message}{fix}\n")
+
+
+def build_parser() -> Parser:
+    """The parser of the whole command line."""
+    parser = Parser(
+        prog="ocspec",
+        description="Compile, run and compare code-LLM experiments.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"ocspec {ocspec.__version__}")
+    parser.add_argument("--traceback", action="store_true", help="show where in ocspec a bug happened")
+    subparsers = parser.add_subparsers(title="verbs", metavar="VERB", parser_class=Parser)
+    for verb in VERBS:
+        import_module(f"ocspec.cli.{verb}").add_parser(subparsers)
+    for subparser in subparsers.choices.values():
+        subparser.add_argument(
+            "--traceback", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
+    return parser
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """Read a command line; exits with 64 and a hint where it cannot be understood."""
+    parser = build_parser()
+    verb = next((word for word in argv if not word.startswith("-")), "")
+    if verb and verb not in VERBS:
+        parser.error(f"no verb is called {verb!r}{_hint(verb, VERBS)}")
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        options = re.findall(r"--[a-z-]+", args.parser.format_help()) if verb else []
+        args.parser.error(f"{verb} does not take {' '.join(unknown)}{_hint(unknown[0], options)}")
+    if not verb:
+        parser.print_help(sys.stderr)
+        parser.exit(exits.USAGE)
+    return args
+
+
+def _hint(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"\n  fix: did you mean {close[0]}?" if close else ""

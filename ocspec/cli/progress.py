@@ -1,0 +1,177 @@
+"""Following a run: a live table on a terminal, one line per event elsewhere. It only looks, and prints to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from compiler.plan import Plan
+from ocspec.cli.output import STYLES, console, duration, quantity, say
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from runtime.dispatch.base import Event, State
+
+LIVE_ROWS = 12
+ENDED = ("done", "failed", "cancelled")
+
+
+@attrs.define
+class Tracker:
+    """The shards of a run by state, and what the failed ones said. `total` tasks are to run."""
+
+    plan: Plan
+    directory: Path
+    total: int
+    states: dict[str, dict[int, State]] = attrs.field(factory=dict)
+    started: dict[tuple[str, int], float] = attrs.field(factory=dict)
+    failures: dict[tuple[str, int], str] = attrs.field(factory=dict)
+    began: float = attrs.field(factory=time.time)
+
+    def note(self, event: Event) -> None:
+        """Take an event in."""
+        self.states.setdefault(event.task_id, {})[event.shard] = event.state
+        if event.state == "running":
+            self.started[event.task_id, event.shard] = time.time()
+        if event.state == "failed":
+            self.failures[event.task_id, event.shard] = event.detail
+
+    def shards(self, task_id: str, *states: str) -> list[int]:
+        """The shards of a task that are in one of these states."""
+        return [shard for shard, state in list(self.states.get(task_id, {}).items()) if state in states]
+
+    @property
+    def running(self) -> list[str]:
+        """Tasks of which a shard runs, first started first."""
+        return [task_id for task_id in list(self.states) if self.shards(task_id, "running")]
+
+    def ended(self, task_id: str) -> bool:
+        """Whether all shards of a task are done."""
+        return len(self.shards(task_id, "done")) == self.plan.task(task_id).shards
+
+    @property
+    def tasks_done(self) -> int:
+        """Tasks of this run that are done."""
+        return sum(self.ended(task_id) for task_id in list(self.states))
+
+    def seconds(self, task_id: str) -> float:
+        """Time since the first shard of a task started."""
+        return time.time() - min((t for (task, _), t in list(self.started.items()) if task == task_id), default=time.time())
+
+    def how_far(self, task_id: str) -> str:
+        """What the running shards of a task say of their progress, added up."""
+        reports = [r for shard in self.shards(task_id, "running") if (r := self._report(task_id, shard))]
+        done, total = (sum(r[key] for r in reports) for key in ("done", "total"))
+        if not total:
+            return ""
+        return f"{100 * done / total:3.0f} %  {quantity(done)} of {quantity(total)} {reports[0]['unit']}"
+
+    def _report(self, task_id: str, shard: int) -> dict[str, int] | None:
+        file = self.directory / "progress" / f"{task_id.replace('/', '--')}.{shard}.json"
+        try:
+            if file.stat().st_mtime < self.started[task_id, shard] - 1:
+                return None  # an earlier run wrote it
+            report: dict[str, int] = json.loads(file.read_text())
+        except (OSError, ValueError, KeyError):
+            return None
+        return report if {"done", "total", "unit"} <= report.keys() else None
+
+
+def follow(tracker: Tracker) -> AbstractContextManager[Lines]:
+    """What to show a run with: live on a terminal that can move its cursor, in lines elsewhere."""
+    out = console(stderr=True)
+    return Live(tracker) if out.is_terminal and not out.is_dumb_terminal else Lines(tracker)
+
+
+class Lines(AbstractContextManager["Lines"]):
+    """A line per event."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self.tracker = tracker
+
+    def __exit__(self, *exception: object) -> None:
+        sys.stderr.flush()
+
+    def __call__(self, event: Event) -> None:
+        """Note an event and show it."""
+        self.tracker.note(event)
+        self.show(event)
+
+    def show(self, event: Event) -> None:
+        """Print one line; a failure's whole message comes at the end of the run."""
+        say(self.line(event))
+
+    def line(self, event: Event) -> str:
+        """`   3.2 s  running    code/sign  shard 1 of 4`."""
+        shards = self.tracker.plan.task(event.task_id).shards
+        what = f"{event.task_id}  shard {event.shard + 1} of {shards}" if shards > 1 else event.task_id
+        detail = event.detail.strip().split("\n")[0] if event.state != "done" else ""
+        head = f"{duration(time.time() - self.tracker.began):>9}  {event.state:<9}  {what}"
+        return f"{head}: {detail}" if detail else head
+
+
+class Live(Lines):
+    """A table of what runs, redrawn in place; what is done scrolls away above it."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        from rich.live import Live as RichLive
+
+        super().__init__(tracker)
+        self._out = console(stderr=True)
+        self._live = RichLive(
+            console=self._out, transient=True, refresh_per_second=4, get_renderable=self.render, redirect_stdout=False
+        )
+
+    def __enter__(self) -> Live:
+        self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._live.stop()
+
+    def show(self, event: Event) -> None:
+        """Only what ended is worth a line that stays; a task of many shards gets one."""
+        task_id = event.task_id
+        if event.state == "failed" or (event.state == "done" and self.tracker.ended(task_id)):
+            from rich.text import Text
+
+            took = duration(self.tracker.seconds(task_id)) if task_id in dict(self.tracker.started) else ""
+            line = Text.assemble((f"{event.state:>9}", STYLES[event.state]), f"  {task_id}  ", (took, "dim"))
+            self._live.console.print(line)
+
+    def render(self) -> RenderableType:
+        """The table and, below it, the run as a whole."""
+        from rich.console import Group
+        from rich.text import Text
+
+        elapsed = duration(time.time() - self.tracker.began)
+        return Group(self._table(), Text(f"{self.tracker.tasks_done} of {self.tracker.total} tasks done, {elapsed}"))
+
+    def _table(self) -> Table:
+        from rich.table import Table
+
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        for options in ({"overflow": "ellipsis", "ratio": 3}, {"justify": "right"}, {"justify": "right"}, {"ratio": 3}):
+            table.add_column(no_wrap=True, **options)  # type: ignore[arg-type]  # literals of rich in a loop
+        for row in self._rows():
+            table.add_row(*row)
+        return table
+
+    def _rows(self) -> Iterator[tuple[str, ...]]:
+        running = self.tracker.running
+        for task_id in running[:LIVE_ROWS]:
+            shards = self.tracker.plan.task(task_id).shards
+            done = len(self.tracker.shards(task_id, "done"))
+            count = f"{done}/{shards} shards" if shards > 1 else ""
+            yield f"  running  {task_id}", count, duration(self.tracker.seconds(task_id)), self.tracker.how_far(task_id)
+        if len(running) > LIVE_ROWS:
+            yield f"  and {len(running) - LIVE_ROWS} more", "", "", ""

@@ -1,0 +1,218 @@
+"""What a report says, as plain frozen data: every number of it, and no words or pictures.
+
+None stands for "not there yet" everywhere: a report on half a run is a report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import attrs
+
+from compiler.plan import DedupSummary, StageSummary
+from compiler.trainjob import ModelShape
+from runtime.report.charts.scale import Point
+
+Status = Literal["done", "failed", "started", "not run"]
+Counts = Mapping[str, int]
+
+
+@attrs.frozen(kw_only=True)
+class TaskFacts:
+    """One task: how far it is, what it took (all shards together), what it made.
+
+    `wall_seconds` is from the start of its first shard to the end of its last; `reused` says that no run of this
+    plan built it. `progress` is the last word of a task that is not done: "120 of 400 steps".
+    """
+
+    id: str
+    lane: str
+    label: str
+    op: str
+    status: Status
+    shards: int
+    upstream: tuple[str, ...]
+    fingerprint: str
+    digest: str | None = None
+    reused: bool = False
+    error: str = ""
+    progress: str = ""
+    started: float | None = None
+    wall_seconds: float | None = None
+    cpu_seconds: float | None = None
+    peak_memory_mb: int | None = None
+    bytes_written: int | None = None
+    hosts: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class FunnelStep:
+    """What one step let through; None where it has not run."""
+
+    task: str
+    step: str
+    status: Status
+    documents: int | None = None
+    kept: int | None = None
+    dropped: Counts = attrs.field(factory=dict)
+
+    @property
+    def removed(self) -> int | None:
+        """Documents dropped, for all reasons together."""
+        return None if self.documents is None else sum(self.dropped.values())
+
+
+@attrs.frozen(kw_only=True)
+class LanguageCount:
+    """Documents and bytes of one language as admitted and as left after refining."""
+
+    language: str
+    admitted_documents: int | None
+    admitted_bytes: int | None
+    clean_documents: int | None
+    clean_bytes: int | None
+
+
+@attrs.frozen(kw_only=True)
+class DatasetFacts:
+    """A data set's way from its sources to tokens. `derived`: it selects from another one and adds nothing."""
+
+    name: str
+    derived: bool
+    steps: tuple[FunnelStep, ...]
+    languages: tuple[LanguageCount, ...] = ()
+    redactions: Counts | None = None
+    training_documents: int | None = None
+    tokens: int | None = None
+
+    @property
+    def documents(self) -> int | None:
+        """Documents that went in."""
+        return self.steps[0].documents
+
+    @property
+    def kept(self) -> int | None:
+        """Documents left after the last step."""
+        return self.steps[-1].kept
+
+
+@attrs.frozen(kw_only=True)
+class MixPart:
+    """A data set in a stage's mixture. Shares are of tokens; fine-tuning asks for whole epochs, not for shares."""
+
+    dataset: str
+    asked: float | None
+    drawn: int | None = None
+    share: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class StageMix:
+    """What a stage trains on. `languages` estimates: drawn tokens spread over each data set's languages by bytes."""
+
+    stage: str
+    unit: Literal["sequences", "samples"]
+    status: Status
+    parts: tuple[MixPart, ...]
+    languages: tuple[tuple[str, float], ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class StageFacts:
+    """A training stage: its plain integers, its curves by step (from 1), its results."""
+
+    summary: StageSummary
+    status: Status
+    answer_only: bool
+    planned_lr: tuple[Point, ...]
+    loss: tuple[Point, ...] = ()
+    lr: tuple[Point, ...] = ()
+    loss_tokens: int | None = None
+    final_loss: float | None = None
+    tokens_per_second: float | None = None
+    device: Mapping[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class BitsTotal:
+    """Held-out documents and the bits per byte that they cost."""
+
+    documents: int
+    num_bytes: int
+    bits_per_byte: float | None
+
+
+@attrs.frozen(kw_only=True)
+class BitsFacts:
+    """One stage's bits per byte: in all under "", and by language. `order` is the yardstick's, None without one."""
+
+    stage: str
+    kind: str
+    order: int | None
+    model: Mapping[str, BitsTotal] | None = None
+    yardstick: Mapping[str, BitsTotal] | None = None
+
+    def of_model(self, language: str = "") -> float | None:
+        """The model's bits per byte."""
+        return _bits(self.model, language)
+
+    def of_yardstick(self, language: str = "") -> float | None:
+        """The n-gram's bits per byte."""
+        return _bits(self.yardstick, language)
+
+
+@attrs.frozen(kw_only=True)
+class BenchmarkFacts:
+    """A generation benchmark that the plan asks for, and how far it is."""
+
+    stage: str
+    benchmark: str
+    status: Status
+
+
+@attrs.frozen(kw_only=True)
+class DedupFacts:
+    """A deduplication step: its collision curve and what it dropped, by rule."""
+
+    summary: DedupSummary
+    dropped: Counts | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ReportData:
+    """All of a report."""
+
+    experiment: str
+    plan: str
+    parameters: int
+    parameters_without_embeddings: int
+    model: ModelShape | None
+    tasks: tuple[TaskFacts, ...]
+    datasets: tuple[DatasetFacts, ...]
+    mixes: tuple[StageMix, ...]
+    stages: tuple[StageFacts, ...]
+    bits: tuple[BitsFacts, ...]
+    benchmarks: tuple[BenchmarkFacts, ...]
+    deduplication: tuple[DedupFacts, ...]
+    versions: tuple[tuple[Mapping[str, str], int], ...]
+    hosts: Counts
+    first_event: float | None = None
+    last_event: float | None = None
+    runs: int = 0
+    spec_files: tuple[str, ...] = ()
+
+    @property
+    def done(self) -> int:
+        """Tasks that are finished."""
+        return sum(task.status == "done" for task in self.tasks)
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything is finished."""
+        return self.done == len(self.tasks)
+
+
+def _bits(totals: Mapping[str, BitsTotal] | None, language: str) -> float | None:
+    total = totals.get(language) if totals else None
+    return total.bits_per_byte if total else None

@@ -1,0 +1,105 @@
+"""What each stage drew: by data set exactly, by language as well as it can be known without reading the tokens.
+
+A sequence holds pieces of several documents, so languages are an estimate: a data set's drawn tokens are spread
+over its languages as its training documents' bytes are (instruction pairs: as their number is).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compiler import ir
+from compiler.plan import Task
+from runtime.report.built import Built
+from runtime.report.facts import MixPart, StageMix
+
+BLEND = Path("blend")
+NO_LANGUAGE = "(none)"
+
+
+def mixes(built: Built) -> tuple[StageMix, ...]:
+    """The mixture of every stage, in the order of the stages."""
+    by_stage = {task.op.stage: task for task in built.plan.tasks if isinstance(task.op, ir.Draw | ir.DrawSamples)}
+    found = [by_stage[stage.name] for stage in built.plan.stages if stage.name in by_stage]
+    known: dict[str, Mapping[str, float]] = {}
+    return tuple(_mix(task, task.op, built, known) for task in found if isinstance(task.op, ir.Draw | ir.DrawSamples))
+
+
+def _mix(task: Task, op: ir.Draw | ir.DrawSamples, built: Built, known: dict[str, Mapping[str, float]]) -> StageMix:
+    samples = isinstance(op, ir.DrawSamples)
+    asked: dict[str, float | None] = (
+        dict.fromkeys(op.datasets) if isinstance(op, ir.DrawSamples) else {s.dataset: float(s.share) for s in op.shares}
+    )
+    blend = built.read_json(task.id, f"{BLEND}/blend.json")
+    if blend is None:
+        parts = tuple(MixPart(dataset=name, asked=share) for name, share in asked.items())
+        return StageMix(stage=op.stage, unit="samples" if samples else "sequences", status=built.status(task.id), parts=parts)
+    shares = _shares(blend, built.artifacts[task.id].path / BLEND)
+    parts = tuple(
+        MixPart(dataset=d["name"], asked=asked.get(d["name"]), drawn=d["drawn"], share=share)
+        for d, share in zip(blend["datasets"], shares, strict=True)
+    )
+    tokens = [item.task for item in task.inputs if item.role == "tokens"]
+    languages: Counter[str] = Counter()
+    for token_task, share in zip(tokens, shares, strict=True):
+        if token_task not in known:
+            known[token_task] = _language_shares(built.plan.task(token_task), built)
+        for language, part in known[token_task].items():
+            languages[language] += share * part  # type: ignore[assignment]  # a Counter of shares, not of counts
+    return StageMix(
+        stage=op.stage,
+        unit="samples" if samples else "sequences",
+        status="done",
+        parts=parts,
+        languages=tuple(sorted(languages.items(), key=lambda item: (-item[1], item[0]))),
+    )
+
+
+def _shares(blend: Mapping[str, Any], directory: Path) -> list[float]:
+    """Each data set's share of the drawn tokens: sequences times their phase's length."""
+    tokens = np.zeros(len(blend["datasets"]), dtype=np.int64)
+    for phase in blend["phases"]:
+        order = np.load(directory / phase["order"], mmap_mode="r")
+        tokens += np.bincount(order[:, 0], minlength=len(tokens)) * phase["sequence_length"]
+    return [float(share) for share in tokens / max(1, tokens.sum())]
+
+
+def _language_shares(tokens: Task, built: Built) -> Mapping[str, float]:
+    """Languages of what a token task was made from; empty where those artefacts are gone."""
+    if isinstance(tokens.op, ir.EncodePairs):
+        pairs = _files(tokens, "pairs", "pairs", built)
+        return _normalised(_query("SELECT language, count(*) FROM read_parquet($files) GROUP BY 1", pairs)) if pairs else {}
+    encode = built.plan.task(next(item.task for item in tokens.inputs if item.role == "tokens"))
+    documents = _files(encode, "documents", "documents", built)
+    selection = _files(encode, "selection", "selection", built)
+    if not documents:
+        return {}
+    query = "SELECT language, sum(bytes) FROM read_parquet($files) WHERE NOT held_out"
+    if selection:
+        query += " AND doc_id IN (SELECT doc_id FROM read_parquet($selection))"
+    return _normalised(_query(query + " GROUP BY 1", documents, selection))
+
+
+def _files(task: Task, role: str, output: str, built: Built) -> list[str]:
+    artifacts = [built.artifacts.get(item.task) for item in task.inputs if item.role == role]
+    return [str(path) for artifact in artifacts if artifact for path in artifact.files(output)]
+
+
+def _query(query: str, files: list[str], selection: list[str] | None = None) -> list[tuple[str | None, int]]:
+    """Rows of a query over Parquet files; only the columns that it names are read."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        named = {"files": files} | ({"selection": selection} if selection else {})
+        rows: list[tuple[str | None, int]] = connection.execute(query, named).fetchall()
+    return rows
+
+
+def _normalised(rows: list[tuple[str | None, int]]) -> dict[str, float]:
+    total = sum(int(amount or 0) for _, amount in rows)
+    return {language or NO_LANGUAGE: int(amount or 0) / total for language, amount in rows} if total else {}

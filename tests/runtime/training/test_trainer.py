@@ -1,0 +1,107 @@
+"""Gradients and updates."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+import pytest
+import torch
+
+from compiler.trainjob import AdamW
+from runtime.training.data import IGNORE, Batch
+from runtime.training.device import Device
+from runtime.training.model import build_model
+from runtime.training.trainer import accumulate_gradients, make_optimizer
+
+CPU = Device(torch.device("cpu"), "fp32", "test")
+
+
+def uneven_batch():
+    """Six sequences of which some have one label, some many; the last two columns have none."""
+    rng = np.random.default_rng(0)
+    ids, labels = rng.integers(0, 64, (2, 6, 12))
+    labels[:, 10:] = IGNORE
+    labels[0, 1:] = IGNORE
+    labels[1, :9] = IGNORE
+    return Batch(ids, labels)
+
+
+def gradients(model, batch, micro_batch):
+    """The loss, and each parameter's gradient."""
+    model.zero_grad()
+    loss = accumulate_gradients(model, batch, micro_batch, CPU)
+    return loss, {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+
+
+@pytest.mark.parametrize("micro_batch", [1, 2, 4, 5])
+def test_accumulation_equals_the_whole_batch(tiny_shape, micro_batch):
+    """Within float32 rounding (1e-6 of the largest gradient), though parts have unequal numbers of labels."""
+    model = build_model(attrs.evolve(tiny_shape, init_std=0.3), seed=0)
+    loss, whole = gradients(model, uneven_batch(), 6)
+    loss_of_parts, parts = gradients(model, uneven_batch(), micro_batch)
+    assert loss == pytest.approx(loss_of_parts, rel=1e-6)
+    largest = max(float(gradient.abs().max()) for gradient in whole.values())
+    assert max(float((whole[name] - parts[name]).abs().max()) for name in whole) <= 1e-6 * largest
+
+
+def test_the_loss_is_the_mean_over_predicted_tokens(tiny_shape):
+    """Computed here token by token from log-probabilities."""
+    model, batch = build_model(tiny_shape, seed=0), uneven_batch()
+    log_probs = torch.log_softmax(model(torch.from_numpy(batch.ids)), -1)
+    losses = [
+        -float(log_probs[row, column, batch.labels[row, column]])
+        for row, column in zip(*np.nonzero(batch.labels != IGNORE), strict=True)
+    ]
+    assert batch.loss_tokens == len(losses)
+    assert np.mean(losses) == pytest.approx(accumulate_gradients(model, batch, 2, CPU), rel=1e-6)
+
+
+def test_padding_and_questions_do_not_teach(tiny_shape):
+    """Ids after the last label change nothing; they are cut off."""
+    model, batch = build_model(tiny_shape, seed=0), uneven_batch()
+    loss, before = gradients(model, batch, 3)
+    batch.ids[:, 10:] = 1
+    loss_after, after = gradients(model, batch, 3)
+    assert loss == loss_after
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_part_without_labels_is_passed_over(tiny_shape):
+    """A micro batch may have nothing to learn where its batch has."""
+    model, batch = build_model(tiny_shape, seed=0), uneven_batch()
+    empty = Batch(
+        np.concatenate((batch.ids, batch.ids[:2])),
+        np.pad(batch.labels, ((0, 2), (0, 0)), constant_values=IGNORE),
+    )
+    assert gradients(model, batch, 2)[0] == gradients(model, empty, 2)[0]
+
+
+def test_decay_is_on_matrices_only(tiny_shape):
+    """With zero gradients AdamW shrinks matrices by lr * decay and leaves norms."""
+    model = build_model(tiny_shape, seed=0)
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    optimizer = make_optimizer(model, AdamW(weight_decay=0.5), fused=True)
+    for group in optimizer.param_groups:
+        group["lr"] = 0.1
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for name, parameter in model.named_parameters():
+        factor = 0.95 if parameter.ndim == 2 else 1.0
+        torch.testing.assert_close(parameter.detach(), before[name] * factor)
+
+
+def test_fused_and_plain_adamw_agree(tiny_shape):
+    """kernels="portable" computes the same update, within rounding."""
+    results = []
+    for fused in (True, False):
+        model = build_model(tiny_shape, seed=0)
+        optimizer = make_optimizer(model, AdamW(), fused=fused)
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-2
+        for _ in range(3):
+            accumulate_gradients(model, uneven_batch(), 6, CPU)
+            optimizer.step()
+            optimizer.zero_grad()
+        results.append(torch.cat([parameter.detach().flatten() for parameter in model.parameters()]))
+    torch.testing.assert_close(*results, atol=1e-5, rtol=1e-4)
