@@ -1,10 +1,10 @@
-"""The command line: one module per verb, each with `add_parser` and `run`. Nothing is decided here but exit codes.
+"""The command line: one module per verb, each with `add_parser` and `run`. Here: errors become exit codes.
 
-Not a second language: no option of it can enter a spec. What a verb needs is imported when it runs, so that
-`ocspec --help` loads neither the engines nor the language.
+Not a second language: no option of it can enter a spec. What a verb needs is imported when it runs, so
+that `ocspec --help` loads neither the engines nor the language.
 
-Exit codes: 0 done, or no difference; 1 error; 2 differs (`diff` and `plan` with --exit-code); 64 the command line
-cannot be understood; 70 a bug in ocspec; 130 interrupted; 141 the reader of the output went away.
+Exit codes: 0 done, or no difference; 1 error; 2 differs (`diff` and `plan` with --exit-code); 64 the
+command line cannot be understood; 70 a bug in ocspec; 130 interrupted; 141 the output was cut off.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Python flushes stdout once more on its way out; give it somewhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.BROKEN_PIPE
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped\n")
+    except KeyboardInterrupt as stop:
+        sys.stderr.write(f"{str(stop) or 'stopped'}\n")
         return exits.INTERRUPTED
     except Exception as error:
         return _explain(error, args)

@@ -22,7 +22,11 @@ BUILD = Path("build")
 
 
 def add_verb(
-    subparsers: Subparsers, name: str, run: Callable[[argparse.Namespace], int], summary: str, *paragraphs: str
+    subparsers: Subparsers,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    summary: str,
+    *paragraphs: str,
 ) -> argparse.ArgumentParser:
     """A parser for a verb whose code is `run`."""
     parser = subparsers.add_parser(
@@ -72,7 +76,9 @@ def add_shards(parser: argparse.ArgumentParser) -> None:
 def add_profile(parser: argparse.ArgumentParser) -> None:
     """--profile."""
     parser.add_argument(
-        "--profile", metavar="NAME", help="machine to run on, from ocspec.toml (default: its profile=, else local)"
+        "--profile",
+        metavar="NAME",
+        help="machine to run on, from ocspec.toml (default: its profile=, else local)",
     )
 
 

@@ -75,9 +75,13 @@ def show(plan: Plan, file: Path) -> None:
     from runtime.operators import missing
 
     embeddings = plan.parameters - plan.parameters_without_embeddings
-    print(f"{plan.experiment}: {quantity(plan.parameters)} parameters, {quantity(embeddings)} of them embeddings\n")
+    print(
+        f"{plan.experiment}: {quantity(plan.parameters)} parameters, {quantity(embeddings)} of them embeddings\n"
+    )
     headers = ("stage", ">steps", ">tokens", "batch x length", "learning rate", ">FLOPs")
-    print_table(headers, [row for stage in plan.stages for row in _rows(stage, plan.task(stage.task))], indent=2)
+    print_table(
+        headers, [row for stage in plan.stages for row in _rows(stage, plan.task(stage.task))], indent=2
+    )
     tokens, flops = sum(s.tokens for s in plan.stages), sum(s.flops for s in plan.stages)
     print(f"  in all {quantity(tokens)} tokens, {scientific(flops)} FLOPs\n")
     for step in plan.deduplication:
@@ -107,6 +111,8 @@ def _rows(stage: StageSummary, task: Task) -> list[tuple[str, ...]]:
 
 def learning_rate(stage: StageSummary, task: Task) -> str:
     """First, highest and last learning rate, each where it differs from the one before."""
-    peak = max([phase.start for phase in task.op.job.schedule] + [phase.end for phase in task.op.job.schedule])
+    peak = max(
+        [phase.start for phase in task.op.job.schedule] + [phase.end for phase in task.op.job.schedule]
+    )
     way = [stage.first_lr, peak, stage.last_lr]
     return " -> ".join(f"{lr:g}" for i, lr in enumerate(way) if i == 0 or lr != way[i - 1])

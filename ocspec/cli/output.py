@@ -72,14 +72,16 @@ def print_json(kind: str, **fields: Any) -> None:
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, indent: int = 0) -> None:
     """A table without lines. A header with a leading `>` is right-aligned; words with a meaning get its colour.
 
-    Only the last column wraps, so that names can be copied whole.
+    Only the last column wraps, so that names can be copied whole. Empty headers are not shown.
     """
     from rich.padding import Padding
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for header in headers:
-        last = header == headers[-1]
+    table = Table(
+        box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=any(headers)
+    )
+    for number, header in enumerate(headers, start=1):
+        last = number == len(headers)
         right = header.startswith(">")
         table.add_column(
             header.removeprefix(">"),
@@ -112,7 +114,9 @@ def quantity(number: float) -> str:
     """
     for prefix, size in PREFIXES:
         if number >= 0.9995 * size:
-            return f"{number / size:.3g} {prefix}" if number < 999.5 * size else f"{number / size:,.0f} {prefix}"
+            return (
+                f"{number / size:.3g} {prefix}" if number < 999.5 * size else f"{number / size:,.0f} {prefix}"
+            )
     return f"{number:g}"
 
 

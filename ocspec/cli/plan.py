@@ -18,7 +18,10 @@ def add_parser(subparsers: arguments.Subparsers) -> None:
         "A spec is compiled for this, and not written.",
     )
     parser.add_argument(
-        "plan", nargs="?", metavar="SPEC|PLAN", help="spec, plan.json or its directory (default: the last compiled)"
+        "plan",
+        nargs="?",
+        metavar="SPEC|PLAN",
+        help="spec, plan.json or its directory (default: the last compiled)",
     )
     arguments.add_shards(parser)
     arguments.add_store(parser)
@@ -40,12 +43,15 @@ def run(args: Namespace) -> int:
     else:
         shown = [t for t in tasks if args.all or t.action == "to run"]
         rows_ = [
-            (t.task.id, t.action, t.task.resources.task_class, str(t.task.shards), _after(t.waits_for)) for t in shown
+            (t.task.id, t.action, t.task.resources.task_class, str(t.task.shards), _after(t.waits_for))
+            for t in shown
         ]
         if rows_:
             print_table(("task", "action", "class", ">shards", "after"), rows_)
             print()
-        print(f"{plan.experiment}: {plural(len(tasks), 'task')}, {', '.join(f'{n} {a}' for a, n in counts.items())}")
+        print(
+            f"{plan.experiment}: {plural(len(tasks), 'task')}, {', '.join(f'{n} {a}' for a, n in counts.items())}"
+        )
     return exits.DIFFERS if args.exit_code and counts["to run"] else exits.OK
 
 

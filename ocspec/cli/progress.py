@@ -65,7 +65,9 @@ class Tracker:
 
     def seconds(self, task_id: str) -> float:
         """Time since the first shard of a task started."""
-        return time.time() - min((t for (task, _), t in list(self.started.items()) if task == task_id), default=time.time())
+        return time.time() - min(
+            (t for (task, _), t in list(self.started.items()) if task == task_id), default=time.time()
+        )
 
     def how_far(self, task_id: str) -> str:
         """What the running shards of a task say of their progress, added up."""
@@ -128,7 +130,11 @@ class Live(Lines):
         super().__init__(tracker)
         self._out = console(stderr=True)
         self._live = RichLive(
-            console=self._out, transient=True, refresh_per_second=4, get_renderable=self.render, redirect_stdout=False
+            console=self._out,
+            transient=True,
+            refresh_per_second=4,
+            get_renderable=self.render,
+            redirect_stdout=False,
         )
 
     def __enter__(self) -> Live:
@@ -154,13 +160,20 @@ class Live(Lines):
         from rich.text import Text
 
         elapsed = duration(time.time() - self.tracker.began)
-        return Group(self._table(), Text(f"{self.tracker.tasks_done} of {self.tracker.total} tasks done, {elapsed}"))
+        return Group(
+            self._table(), Text(f"{self.tracker.tasks_done} of {self.tracker.total} tasks done, {elapsed}")
+        )
 
     def _table(self) -> Table:
         from rich.table import Table
 
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-        for options in ({"overflow": "ellipsis", "ratio": 3}, {"justify": "right"}, {"justify": "right"}, {"ratio": 3}):
+        for options in (
+            {"overflow": "ellipsis", "ratio": 3},
+            {"justify": "right"},
+            {"justify": "right"},
+            {"ratio": 3},
+        ):
             table.add_column(no_wrap=True, **options)  # type: ignore[arg-type]  # literals of rich in a loop
         for row in self._rows():
             table.add_row(*row)
@@ -172,6 +185,11 @@ class Live(Lines):
             shards = self.tracker.plan.task(task_id).shards
             done = len(self.tracker.shards(task_id, "done"))
             count = f"{done}/{shards} shards" if shards > 1 else ""
-            yield f"  running  {task_id}", count, duration(self.tracker.seconds(task_id)), self.tracker.how_far(task_id)
+            yield (
+                f"  running  {task_id}",
+                count,
+                duration(self.tracker.seconds(task_id)),
+                self.tracker.how_far(task_id),
+            )
         if len(running) > LIVE_ROWS:
             yield f"  and {len(running) - LIVE_ROWS} more", "", "", ""

@@ -51,7 +51,7 @@ def selection_view(connection: duckdb.DuckDBPyConnection, files: Sequence[Path])
 def batches(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.RecordBatch]:
     """The rows of a query, streamed."""
     try:
-        yield from connection.execute(query).to_arrow_reader(BATCH_ROWS)
+        yield from connection.sql(query).to_arrow_reader(BATCH_ROWS)
     except duckdb.OutOfMemoryException as error:
         raise UserError(
             f"DuckDB needs more memory than the task has ({str(error).splitlines()[0]})",

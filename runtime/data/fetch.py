@@ -141,8 +141,13 @@ def _error(package: PyPIPackage, what: str, fix: str) -> UserError:
 def obtain(packages: Sequence[PyPIPackage], cache: Path) -> list[Path]:
     """The wheels of `packages`, in order, from the cache or from the index that pip is configured for."""
     missing = [package for package in packages if _cached(package, cache) is None]
-    for group in _rounds(missing):
-        _download(group, cache)
+    problems: list[UserError] = []
+    for package, said in (failure for group in _rounds(missing) for failure in _download(group, cache)):
+        problems.append(_explain(package, said))
+        if _UNREACHABLE.search(said):
+            break
+    if problems:
+        raise UserErrors(problems)
     return [_cached(package, cache) or _misnamed(package, cache) for package in packages]
 
 
@@ -189,21 +194,13 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _download(group: Sequence[PyPIPackage], cache: Path) -> None:
-    """Download packages of different names in one call; if that fails, one by one, to tell which and why."""
-    said = _pip(group, cache)
-    if said is None:
-        return
-    problems = []
-    for package in group:
-        if len(group) > 1:
+def _download(group: Sequence[PyPIPackage], cache: Path) -> Iterator[tuple[PyPIPackage, str]]:
+    """Download packages of different names in one call; if that fails, one by one: those that fail, why."""
+    if _pip(group, cache) is not None:
+        for package in group:
             said = _pip([package], cache)
-        if said is not None:
-            problems.append(_explain(package, said))
-            if _UNREACHABLE.search(said):
-                break
-    if problems:
-        raise UserErrors(problems) if len(problems) > 1 else problems[0]
+            if said is not None:
+                yield package, said
 
 
 def _pip(packages: Sequence[PyPIPackage], cache: Path) -> str | None:

@@ -1,7 +1,7 @@
 """Instruction pairs made from source code: a function's signature and documentation -> its body.
 
-Not synthetic data and not a paraphrase: nobody wrote an answer to a question here. It is what a fine-tuning stage
-can learn from when no instruction set is at hand. Leaving out answers that occur twice is the caller's.
+Not synthetic data and not a paraphrase: nobody wrote an answer to a question here. It is what a fine-tuning
+stage can learn from when no instruction set is at hand. Leaving out answers that occur twice is the caller's.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from tree_sitter import Node
 
 from runtime.data import treesitter
 
-INSTRUCTION = "Complete the function below. Its documentation says what it does.\n\n```{language}\n{head}\n```"
+INSTRUCTION = (
+    "Complete the function below. Its documentation says what it does.\n\n```{language}\n{head}\n```"
+)
 
 
 @attrs.frozen(kw_only=True)
 class Pair:
-    """One function: `instruction` shows signature and documentation, `output` is the body that belongs under it.
+    """One function: `instruction` shows signature and documentation, `output` is the body that goes under it.
 
     `start_line` is the 1-based line of the signature; `name` the function's name.
     """
@@ -55,10 +57,10 @@ def pairs(
 ) -> list[Pair]:
     """The documented functions of one document, in the order in which they stand.
 
-    Kept are functions whose documentation has `min_docstring` to `max_docstring` characters and whose body has
-    `min_lines` to `max_lines` lines that are not blank. Left out: functions within functions, special methods such
-    as `__init__`, bodies that do nothing, and whatever the grammar finds an error in. None for languages other than
-    those of DOCUMENTED.
+    Kept are functions whose documentation has `min_docstring` to `max_docstring` characters and whose body
+    has `min_lines` to `max_lines` lines that hold more than a closing brace. Left out: functions within
+    functions, special methods such as `__init__`, bodies that do nothing, and whatever the grammar finds an
+    error in. Empty for languages that are not in DOCUMENTED.
     """
     take_apart = DOCUMENTED.get(language)
     source = text.encode("utf-8", "replace")
@@ -66,7 +68,7 @@ def pairs(
     if tree is None or take_apart is None:
         return []
     nodes = treesitter.captures(tree, language)
-    comments = {node.end_byte: node for node in nodes.get("comment", ())}
+    comments = {_end_before(source, node.end_byte): node for node in nodes.get("comment", ())}
     found = []
     for node in _outermost(nodes.get("function", [])):
         function = take_apart(source, node, comments)
@@ -147,64 +149,68 @@ def _statements(body: Node, after: int) -> list[Node]:
     return [child for child in body.named_children if child.start_byte >= after and child.type != "comment"]
 
 
-# ---------------------------------------------------------------- other languages: a comment before the function
+# ---------------------------------------------------------------- others: a comment above the function
 
-_GAP = re.compile(rb"[ \t]*\r?\n[ \t]*(?:export[ \t]+(?:default[ \t]+)?|pub[ \t]+)?")
-_LINE_GAP = re.compile(rb"\r?\n?[ \t]*")
-_MARKERS = re.compile(r"^[ \t]*(?:/\*\*?|\*/|///?!?|\*)?[ \t]?|\*/[ \t]*$", re.MULTILINE)
+_GAP = re.compile(rb"[ \t]*\r?\n[ \t]*(?:export[ \t]+(?:default[ \t]+)?)?")
+_MARKERS = re.compile(r"^[ \t]*(?:/\*{1,2}|//[/!]?|\*(?!/))?[ \t]?|\*/[ \t]*$", re.MULTILINE)
 _INHERITED = re.compile(r"\{?@inheritdoc\}?|@override", re.IGNORECASE)
+_GAP_BYTES = 200
 
 
-def _commented(marks: tuple[bytes, ...], *, starts_with_name: bool = False) -> Callable[..., _Function | None]:
-    """Functions under a comment that begins with one of `marks` (in Go: with the function's name)."""
-
-    def take_apart(source: bytes, node: Node, comments: dict[int, Node]) -> _Function | None:
-        name, body = _name(source, node), node.child_by_field_name("body")
-        start = _comment_start(source, node.start_byte, comments, marks)
-        if start is None or body is None or not name or body.named_child_count == 0:
-            return None
-        newline = source.find(b"\n", body.start_byte, body.end_byte)
-        if newline == -1 or source[body.start_byte : newline].strip() != b"{":
-            return None
-        documentation = _MARKERS.sub("", _text(source, start[0], start[1])).strip()
-        if _INHERITED.fullmatch(documentation) or (starts_with_name and not documentation.startswith(name)):
-            return None
-        return _Function(
-            name=name,
-            head=(start[0], body.start_byte + 1),
-            body=(newline + 1, body.end_byte),
-            documentation=documentation,
-            start_line=node.start_point.row + 1,
-        )
-
-    return take_apart
+def _under_comment(
+    source: bytes, node: Node, comments: dict[int, Node], marks: tuple[bytes, ...]
+) -> _Function | None:
+    """A function with a body in braces under a comment that begins with one of `marks`."""
+    name, body = _name(source, node), node.child_by_field_name("body")
+    span = _comment_above(source, node.start_byte, comments, marks)
+    if span is None or body is None or not name or not _does_something(body):
+        return None
+    newline = source.find(b"\n", body.start_byte, body.end_byte)
+    if newline == -1 or source[body.start_byte : newline].strip() != b"{":
+        return None
+    documentation = _MARKERS.sub("", _text(source, *span)).strip()
+    if _INHERITED.fullmatch(documentation):
+        return None
+    return _Function(
+        name=name,
+        head=(span[0], body.start_byte + 1),
+        body=(newline + 1, body.end_byte),
+        documentation=documentation,
+        start_line=node.start_point.row + 1,
+    )
 
 
-def _comment_start(
+def _does_something(body: Node) -> bool:
+    return any("comment" not in child.type for child in body.named_children)
+
+
+def _comment_above(
     source: bytes, function: int, comments: dict[int, Node], marks: tuple[bytes, ...]
 ) -> tuple[int, int] | None:
     """Start and end of the comment right above a function; line comments on neighbouring lines are one."""
-    line = source.rfind(b"\n", 0, function) + 1
-    end = len(source[:0]) + _trim(source, line)
+    end = _end_before(source, source.rfind(b"\n", 0, function) + 1)
     comment = comments.get(end)
     if comment is None or not _GAP.fullmatch(source, end, function):
         return None
-    start = comment.start_byte
-    if not source.startswith(marks, start):
-        return None
-    while source.startswith(b"//", start):
-        above = comments.get(_trim(source, start))
-        if above is None or not source.startswith(marks, above.start_byte) or source.count(b"\n", above.end_byte, start) > 1:
-            break
-        start = above.start_byte
-    return start, end
+    start: int | None = comment.start_byte
+    first = None
+    while start is not None and source.startswith(marks, start):
+        first = start
+        start = _neighbour_above(source, start, comments) if source.startswith(b"//", start) else None
+    return None if first is None else (first, end)
 
 
-def _trim(source: bytes, position: int) -> int:
-    """The position after the last byte before `position` that is not white space."""
-    while position > 0 and source[position - 1] in b" \t\r\n":
-        position -= 1
-    return position
+def _neighbour_above(source: bytes, start: int, comments: dict[int, Node]) -> int | None:
+    """Where the comment on the line above the one that starts at `start` starts."""
+    end = _end_before(source, start)
+    above = comments.get(end)
+    return above.start_byte if above is not None and source.count(b"\n", end, start) == 1 else None
+
+
+def _end_before(source: bytes, position: int) -> int:
+    """The position after the last byte before `position` that is not white space; not looking far."""
+    near = source[max(position - _GAP_BYTES, 0) : position]
+    return position - (len(near) - len(near.rstrip()))
 
 
 def _name(source: bytes, node: Node) -> str:
@@ -216,3 +222,32 @@ def _name(source: bytes, node: Node) -> str:
         if inner is not None and inner.child_by_field_name("declarator") is None:
             named = inner
     return "" if named is None else _text(source, *named.byte_range)
+
+
+def _javadoc(source: bytes, node: Node, comments: dict[int, Node]) -> _Function | None:
+    return _under_comment(source, node, comments, (b"/**",))
+
+
+def _doc_comment(source: bytes, node: Node, comments: dict[int, Node]) -> _Function | None:
+    return _under_comment(source, node, comments, (b"/**", b"///"))
+
+
+def _go_comment(source: bytes, node: Node, comments: dict[int, Node]) -> _Function | None:
+    """Go documents a function in a comment that begins with its name."""
+    function = _under_comment(source, node, comments, (b"//",))
+    return function if function is not None and function.documentation.startswith(function.name) else None
+
+
+# Languages with pairs, and how their functions are taken apart.
+DOCUMENTED: dict[str, Callable[[bytes, Node, dict[int, Node]], _Function | None]] = {
+    "python": _python,
+    "java": _javadoc,
+    "javascript": _javadoc,
+    "typescript": _javadoc,
+    "tsx": _javadoc,
+    "php": _javadoc,
+    "c": _doc_comment,
+    "cpp": _doc_comment,
+    "rust": _doc_comment,
+    "go": _go_comment,
+}

@@ -23,7 +23,7 @@ from runtime.data.languages import CommentSyntax, comment_syntax
 
 @attrs.frozen
 class Redacted:
-    """A cleaned text, and how many pieces of each kind were taken out; kinds that did not occur are left out."""
+    """A cleaned text, and how many pieces of each kind that occurred were taken out."""
 
     text: str
     counts: dict[str, int]
@@ -300,7 +300,7 @@ _FILE_ENDINGS = {
 
 
 def _is_email(match: re.Match[str]) -> bool:
-    """Not a user of a remote (`git@github.com:a/b`, `ssh://hg@host`), an asset (`icon@2x.png`) or reserved."""
+    """Not the user of a remote (`git@github.com:a/b`, `ssh://hg@host`), an asset (`a@2x.png`) or reserved."""
     if match.group("value").startswith("git@") or match.string.endswith("://", 0, match.start()):
         return False
     if match.group("top").lower() in _FILE_ENDINGS:

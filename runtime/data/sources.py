@@ -186,11 +186,15 @@ def _row_count(file: SourceFile) -> int:
 def _parquet_rows(
     file: SourceFile, columns: Columns, span: range, with_content: bool, batch_bytes: int
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Batches of the rows in `span` with the number of their first row; other row groups are not read."""
+    """Batches of the rows in `span` with the number of their first row; other row groups are not read.
+
+    Raises UserError for damaged pages, where the file has checksums of them, and for rows that do not come.
+    """
     fields = attrs.asdict(columns)
     wanted = [name for field, name in fields.items() if name and (with_content or field != "content")]
     most = _MAX_CONTENT_ROWS if with_content else _MAX_ROWS
-    with _parquet_errors(file), pq.ParquetFile(file.path, buffer_size=1 << 20) as parquet:
+    options: dict[str, Any] = {"buffer_size": 1 << 20, "page_checksum_verification": True}
+    with _parquet_errors(file), pq.ParquetFile(file.path, **options) as parquet:
         _check_names(file.path, wanted, parquet.schema_arrow.names, "column", columns)
         start = 0
         for index in range(parquet.num_row_groups):
@@ -205,6 +209,10 @@ def _parquet_rows(
                     position += batch.num_rows
                     if position >= span.stop:
                         break
+                if position < min(span.stop, start + group.num_rows):
+                    raise pa.ArrowInvalid(
+                        f"row group {index} holds {position - start} of {group.num_rows} rows"
+                    )
             start += group.num_rows
 
 

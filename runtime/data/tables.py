@@ -64,7 +64,7 @@ class TableWriter:
     Memory holds one row group (about `ROW_GROUP_BYTES`, at least one row). Files and row groups are cut by
     the rows alone, so that the bytes do not depend on how the rows were batched. Files are written aside,
     fsynced and renamed on a clean exit; on an exception they are removed. Without any row, one empty file is
-    written.
+    written. Pages carry checksums: without them most flipped bits are read back as other rows.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as name:
@@ -162,7 +162,12 @@ class TableWriter:
         # Long text is written plain: a dictionary of it would be given up at 1 MB, after hashing every value.
         short: Any = [field.name for field in self.schema if field.type != pa.large_string()]
         self._writer = pq.ParquetWriter(
-            self._sink, self.schema, compression="zstd", compression_level=3, use_dictionary=short
+            self._sink,
+            self.schema,
+            compression="zstd",
+            compression_level=3,
+            use_dictionary=short,
+            write_page_checksum=True,
         )
 
     def _close(self) -> None:
@@ -259,7 +264,10 @@ def row_digest(rows: pa.Table | Iterable[pa.RecordBatch]) -> RowDigest:
 
 
 def digest_files(paths: Iterable[Path]) -> RowDigest:
-    """The digest of the rows of Parquet files, streaming; all must have the same columns."""
+    """The digest of the rows of Parquet files, streaming; all must have the same columns.
+
+    Raises OSError where the checksum of a page does not hold.
+    """
     return merge(_digest_file(path) for path in paths)
 
 
@@ -269,7 +277,7 @@ def column_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _digest_file(path: Path) -> RowDigest:
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
         return merge(
             row_digest(file.iter_batches(batch_rows(file.metadata.row_group(group)), row_groups=[group]))
             for group in range(file.num_row_groups)

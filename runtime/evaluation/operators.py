@@ -94,6 +94,7 @@ def _write(ctx: TaskContext, rows: list[dict[str, Any]], bits: Iterable[float], 
     ]
     with TableWriter(ctx.output("bits"), BITS_SCHEMA) as writer:
         writer.write_rows(scored)
+    ctx.stats.update(documents=len(scored), bytes=sum(row["bytes"] for row in scored))
     table = bits_table(DocumentBits(row["bits"], row["bytes"], row["language"]) for row in scored)
     result = json.dumps({**about, **table}, indent=1, sort_keys=True) + "\n"
     (ctx.output("result") / RESULT_FILE).write_text(result)

@@ -241,9 +241,10 @@ class Cluster:
             with contextlib.suppress(subprocess.TimeoutExpired):  # a controller that hangs is killed below
                 self._cancel_jobs()
         self._end("slurmctld")
-        for pid in self.strays():  # before the nodes, which wait for their jobs
+        nodes = [name for name in self._pids() if name != "munged"]
+        self._end(*nodes, patience_s=0.5)  # a node that still has a job waits ten for the controller
+        for pid in self.strays():
             send(pid, signal.SIGKILL)
-        self._end(*[name for name in self._pids() if name not in {"slurmctld", "munged"}])
         self._end("munged")
         for child in self._children.values():
             child.wait(timeout=10)
@@ -259,8 +260,8 @@ class Cluster:
         while self._ask("squeue", "--noheader").stdout.strip() and time.monotonic() < end:
             time.sleep(0.1)
 
-    def _end(self, *names: str) -> None:
-        for number, seconds in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
+    def _end(self, *names: str, patience_s: float = 10) -> None:
+        for number, seconds in ((signal.SIGTERM, patience_s), (signal.SIGKILL, 5.0)):
             living = [name for name in names if self._alive(name)]
             for name in living:
                 send(self._pids()[name][0], number)

@@ -13,9 +13,7 @@ import pyarrow.parquet as pq
 from compiler import ir
 from compiler.errors import UserError
 from runtime.data import duck
-from runtime.data.components import connected_components
 from runtime.data.funnel import table_stats
-from runtime.data.lsh import band_keys
 from runtime.data.tables import DROPPED_SCHEMA, TableWriter
 from runtime.task import TaskContext
 
@@ -64,7 +62,7 @@ def cluster(op: ir.Cluster, ctx: TaskContext) -> None:
 def merge_signatures(op: ir.MergeSignatures, ctx: TaskContext) -> None:
     """One key row per repository: its exact hash, and the band keys of the union of its files."""
     with duck.session(ctx, keys=ctx.files("keys", "keys"), kept=kept_files(ctx)) as connection:
-        repositories = connection.execute(ctx.sql["repositories"]).to_arrow_table()
+        repositories = connection.sql(ctx.sql["repositories"]).to_arrow_table()
     bands = _repository_bands(op, ctx) if op.key else {}
     near = [bands.get(repo) for repo in repositories.column("repo").to_pylist()]
     table = repositories.append_column("near", pa.array(near, pa.list_(pa.uint64())))
@@ -75,6 +73,8 @@ def merge_signatures(op: ir.MergeSignatures, ctx: TaskContext) -> None:
 
 def _repository_bands(op: ir.MergeSignatures, ctx: TaskContext) -> dict[str, list[int]]:
     """Band keys per repository: minima over what the shards of sign found."""
+    from runtime.data.lsh import band_keys  # loads numba, half a second that the other group tasks need not wait
+
     assert op.key is not None
     merged: dict[str, np.ndarray[tuple[int], np.dtype[np.uint32]]] = {}
     for path in ctx.files("keys", "signatures"):
@@ -91,6 +91,8 @@ def _repository_bands(op: ir.MergeSignatures, ctx: TaskContext) -> dict[str, lis
 
 def _components(files: Sequence[Path]) -> pa.Table:
     """item, cluster for every item of an edge; a cluster is called by its least item."""
+    from runtime.data.components import connected_components  # loads SciPy
+
     table = pa.concat_tables([pq.read_table(path, columns=["first", "second"]) for path in files])
     ends = pa.chunked_array(table.column("first").chunks + table.column("second").chunks, pa.string())
     items = np.array(sorted(set(ends.to_pylist())), dtype=object)

@@ -140,15 +140,15 @@ def test_a_cached_wheel_is_not_taken_for_another_package(tmp_path, index):
     package = wheel(index, "alpha", "1.0", {"alpha.py": "x\n"})
     fetch_packages([package], tmp_path / "a", tmp_path / "cache", source="s")
     other = PyPIPackage(name="alpha", version="1.1", sha256=package.sha256)
-    with pytest.raises(UserError, match="alpha==1.1 has no pure-Python wheel"):
+    with pytest.raises(UserError, match=r"alpha==1\.1 has no pure-Python wheel"):
         fetch_packages([other], tmp_path / "b", tmp_path / "cache", source="s")
     loose = PyPIPackage(name="alpha", version="1.0.0", sha256=package.sha256)
-    with pytest.raises(UserError, match="came as alpha-1.0-py3-none-any.whl"):
+    with pytest.raises(UserError, match=r"came as alpha-1\.0-py3-none-any\.whl"):
         fetch_packages([loose], tmp_path / "b", tmp_path / "cache", source="s")
 
 
 def test_every_package_that_fails_is_told(tmp_path, index):
-    """Another hash, no such version, a wheel for one platform only, no such package: all at once, the good one not."""
+    """Another hash, no such version, a wheel for one platform only, no such package: all at once."""
     good = wheel(index, "alpha", "1.0", {"alpha.py": "x\n"})
     compiled = wheel(index, "gamma", "1.0", {"gamma.so": "x"}, tag="cp311-cp311-linux_x86_64")
     changed = wheel(index, "delta", "1.0", {"delta.py": "x\n"})
@@ -174,7 +174,7 @@ def test_an_index_that_does_not_answer_is_told_without_its_address(tmp_path, ind
     monkeypatch.setenv("PIP_INDEX_URL", "http://user:secret@127.0.0.1:9/simple")
     monkeypatch.setattr(fetch, "_PIP_OPTIONS", (*fetch._PIP_OPTIONS, "--retries=1"))
     with pytest.raises(
-        UserError, match="six==1.16.0 cannot be fetched: the package index does not answer"
+        UserError, match=r"six==1\.16\.0 cannot be fetched: the package index does not answer"
     ) as error:
         fetch_packages([SIX], tmp_path / "out", tmp_path / "cache", source="s")
     assert not re.search(r"127\.0|secret|http", str(error.value))

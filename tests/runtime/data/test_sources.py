@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import os
-from itertools import pairwise
+import random
 from pathlib import Path
 
 import pyarrow as pa
@@ -268,14 +269,39 @@ def test_a_truncated_parquet_file_is_refused(tmp_path, keep):
 
 
 def test_damage_inside_a_parquet_file_is_refused(tmp_path):
-    """A file whose footer is whole and whose pages are not."""
-    reader = parquet(tmp_path, {"content": [os.urandom(40).hex() for _ in range(2000)]}, compression="zstd")
+    """Whatever bit of a page flips in a file with checksums, its text is refused or the same, never another."""
+    numbers = random.Random(1)
+    texts = [f"{numbers.getrandbits(160):040x}" for _ in range(500)]
+    reader = parquet(tmp_path, {"content": texts}, compression="zstd", write_page_checksum=True)
     path = tmp_path / "a.parquet"
-    data = bytearray(path.read_bytes())
-    data[len(data) // 4 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 4)
-    path.write_bytes(data)
-    with pytest.raises(UserError, match="cannot be read as Parquet"):
-        read(reader)
+    whole = path.read_bytes()
+    refused = 0
+    for position in [*range(4, 64), *(numbers.randrange(64, len(whole) - 1000) for _ in range(60))]:
+        data = bytearray(whole)
+        data[position] ^= 1 << numbers.randrange(8)
+        path.write_bytes(data)
+        try:
+            assert [row["content"] for row in read(reader)[0]] == texts
+        except UserError as error:
+            assert "cannot be read as Parquet" in error.what
+            refused += 1
+    assert refused > 90
+
+
+def test_rows_that_do_not_come_are_missed(tmp_path):
+    """A flipped bit in the header of a page can end a column early; that is no shorter table."""
+    reader = parquet(tmp_path, {"content": [f"{i:040x}" for i in range(2000)]}, use_dictionary=False)
+    path = tmp_path / "a.parquet"
+    whole, outcomes = path.read_bytes(), set()
+    for position, bit in itertools.product(range(4, 24), range(8)):
+        data = bytearray(whole)
+        data[position] ^= 1 << bit
+        path.write_bytes(data)
+        try:
+            outcomes.add(f"{len(read(reader)[0])} rows")
+        except UserError as error:
+            outcomes.add("missed" if "row group 0 holds 0 of 2000 rows" in error.what else "refused")
+    assert outcomes == {"2000 rows", "refused", "missed"}
 
 
 # ---------------------------------------------------------------- JSON Lines
@@ -486,5 +512,5 @@ def test_shard_ranges_meet_and_are_even(total, shards):
     ranges = [shard_range(total, k, shards) for k in range(shards)]
     assert ranges[0][0] == 0
     assert ranges[-1][1] == total
-    assert all(one[1] == two[0] for one, two in pairwise(ranges))
+    assert all(one[1] == two[0] for one, two in itertools.pairwise(ranges))
     assert max(end - start for start, end in ranges) - min(end - start for start, end in ranges) <= 1

@@ -282,6 +282,18 @@ def test_nothing_is_left_of_a_failed_table(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_flipped_bit_is_noticed(tmp_path):
+    """Pages carry checksums, and the digest of a file checks them."""
+    with TableWriter(tmp_path, DOCUMENT_SCHEMA) as writer:
+        writer.write(documents(300, 1200))
+    data = bytearray(writer.files[0].read_bytes())
+    chunk = pq.read_metadata(writer.files[0]).row_group(0).column(DOCUMENT_SCHEMA.get_field_index("content"))
+    data[chunk.data_page_offset + chunk.total_compressed_size - 5] ^= 1
+    writer.files[0].write_bytes(data)
+    with pytest.raises(OSError, match="CRC"):
+        tables.digest_files(writer.files)
+
+
 def test_a_column_that_does_not_fit_is_refused(tmp_path):
     """A cast that would lose something raises, and leaves nothing."""
     writer = TableWriter(tmp_path, pa.schema([("n", pa.int32())]))

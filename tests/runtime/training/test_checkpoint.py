@@ -41,7 +41,7 @@ def test_transformers_computes_the_same_logits(tmp_path, tiny_shape, tied, theta
         ours, reference = model(ids), theirs(input_ids=ids).logits
     assert float(reference.abs().max()) > 1
     assert float((ours - reference).abs().max()) <= 1e-5
-    assert (5, 6) == (theirs.config.bos_token_id, theirs.config.eos_token_id)
+    assert (theirs.config.bos_token_id, theirs.config.eos_token_id) == (5, 6)
     assert theirs.dtype == torch.float32
 
 
@@ -50,8 +50,8 @@ def test_the_tokenizer_comes_along(tmp_path, tiny_shape, tokenizer_file):
     transformers = pytest.importorskip("transformers")
     save_hf(build_model(tiny_shape, 0), tiny_shape, tmp_path / "out", tokenizer_file, (0, 0))
     loaded = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
-    assert [1, 2] == loaded("if else")["input_ids"]
-    assert "<|endoftext|>" == loaded.eos_token
+    assert loaded("if else")["input_ids"] == [1, 2]
+    assert loaded.eos_token == "<|endoftext|>"
     assert tokenizer_file.read_bytes() == (tmp_path / "out" / "tokenizer.json").read_bytes()
 
 

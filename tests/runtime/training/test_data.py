@@ -40,8 +40,8 @@ def samples(tmp_path, write_tokens):
 def test_both_token_types_are_read(tmp_path, write_tokens, dtype):
     """uint16 and int32, as the header's code says."""
     tokens = open_tokens(write_tokens(tmp_path / "t", [[1, 2, 3], [40_000, 5]], dtype))
-    assert [1, 2, 3, 40_000, 5] == tokens.ids.tolist()
-    assert ([3, 2], [0, 3]) == (tokens.lengths.tolist(), tokens.starts.tolist())
+    assert tokens.ids.tolist() == [1, 2, 3, 40_000, 5]
+    assert (tokens.lengths.tolist(), tokens.starts.tolist()) == ([3, 2], [0, 3])
 
 
 def test_batches_take_their_rows_of_the_order(tmp_path, tiny_job, write_tokens, write_blend):
@@ -56,13 +56,13 @@ def test_batches_take_their_rows_of_the_order(tmp_path, tiny_job, write_tokens, 
     )
     orders = [[(0, 0), (1, 4), (1, 0), (0, 26)], [(1, 24)]]
     batches = open_batches(job, tokens, write_blend(tmp_path / "blend", orders, [3, 5], datasets=2))
-    assert [[0, 1, 2], [34, 35, 36]] == batches[0].ids.tolist()
-    assert [[1, 2, 3], [35, 36, 37]] == batches[0].labels.tolist()
-    assert [[30, 31, 32], [26, 27, 28]] == batches[1].ids.tolist()
-    assert ([[54, 55, 56, 57, 58]], [[55, 56, 57, 58, 59]]) == (
+    assert batches[0].ids.tolist() == [[0, 1, 2], [34, 35, 36]]
+    assert batches[0].labels.tolist() == [[1, 2, 3], [35, 36, 37]]
+    assert batches[1].ids.tolist() == [[30, 31, 32], [26, 27, 28]]
+    assert (
         batches[2].ids.tolist(),
         batches[2].labels.tolist(),
-    )
+    ) == ([[54, 55, 56, 57, 58]], [[55, 56, 57, 58, 59]])
     assert batches.loss_tokens() == job.tokens == 2 * 2 * 3 + 5
     with pytest.raises(IndexError):
         batches[3]
@@ -90,7 +90,7 @@ def test_only_answers_are_learnt(tmp_path, finetune_job, samples, write_blend):
     directory = samples([[1, 2, 3, 4, 5], [10, 11, 12, 13, 14, 15, 16, 17, 18]], [3, 2])
     batches = open_batches(finetune_job, [directory], write_blend(tmp_path / "b", [[(0, 0), (0, 1)]], [6]))
     x = IGNORE
-    assert [[1, 2, 3, 4, 0, 0], [10, 11, 12, 13, 14, 15]] == batches[0].ids.tolist()
+    assert batches[0].ids.tolist() == [[1, 2, 3, 4, 0, 0], [10, 11, 12, 13, 14, 15]]
     assert [[x, x, 4, 5, x, x], [x, 12, 13, 14, 15, 16]] == batches[0].labels.tolist()
     assert batches.loss_tokens() == batches[0].loss_tokens == 7
 
@@ -100,8 +100,9 @@ def test_fine_tuning_on_everything_still_ignores_padding(tmp_path, finetune_job,
     job = attrs.evolve(finetune_job, loss_on="all")
     directory = samples([[1, 2, 3], [4, 5, 6, 7]], [2, 0])
     batches = open_batches(job, [directory], write_blend(tmp_path / "b", [[(0, 1), (0, 0)]], [6]))
-    assert [[5, 6, 7], [2, 3]] == [
-        [label for label in row if label != IGNORE] for row in batches[0].labels.tolist()
+    assert [[label for label in row if label != IGNORE] for row in batches[0].labels.tolist()] == [
+        [5, 6, 7],
+        [2, 3],
     ]
     assert batches.loss_tokens() == 5
 

@@ -40,7 +40,7 @@ def test_short_texts_get_what_transformers_gives(checkpoint):
     rng = np.random.default_rng(0)
     texts = [rng.integers(0, 64, length).astype(np.uint16) for length in (5, 33, 2, 20, 1, 0)]
     scores = list(token_log_probs(checkpoint, iter(texts), threads=1, batch_tokens=40))
-    assert [4, 32, 1, 19, 0, 0] == [len(score) for score in scores]
+    assert [len(score) for score in scores] == [4, 32, 1, 19, 0, 0]
     for text, score in zip(texts[:4], scores, strict=False):
         np.testing.assert_allclose(score, direct(checkpoint, text), atol=2e-5)
 

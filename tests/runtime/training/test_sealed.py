@@ -64,7 +64,7 @@ def test_the_last_two_states_are_kept(tmp_path):
     """Newest by number, not by name's length or time."""
     for step in (8, 9, 10, 11):
         write_latest(tmp_path, step, TENSORS, {"step": step})
-    assert ["step-0000000010", "step-0000000011"] == sorted(path.name for path in tmp_path.iterdir())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-0000000010", "step-0000000011"]
     _, facts = latest(tmp_path)
     assert facts["step"] == 11
 
@@ -89,8 +89,10 @@ def test_the_log_is_cut_back_to_the_state(tmp_path):
     path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"st')
     with StepLog(path, 2) as log:
         log.append({"step": 3, "loss": 0.1})
-    assert [{"step": 1}, {"step": 2}, {"step": 3, "loss": 0.1}] == [
-        json.loads(line) for line in path.read_text().splitlines()
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [
+        {"step": 1},
+        {"step": 2},
+        {"step": 3, "loss": 0.1},
     ]
 
 

@@ -47,7 +47,7 @@ def test_accumulation_equals_the_whole_batch(tiny_shape, micro_batch):
 def test_the_loss_is_the_mean_over_predicted_tokens(tiny_shape):
     """Computed here token by token from log-probabilities."""
     model, batch = build_model(tiny_shape, seed=0), uneven_batch()
-    log_probs = torch.log_softmax(model(torch.from_numpy(batch.ids)), -1)
+    log_probs = torch.log_softmax(model(torch.from_numpy(batch.ids)), -1).detach()
     losses = [
         -float(log_probs[row, column, batch.labels[row, column]])
         for row, column in zip(*np.nonzero(batch.labels != IGNORE), strict=True)

@@ -1,0 +1,128 @@
+"""A run that is killed goes on to the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+import cattrs
+import pytest
+
+from compiler.errors import UserError
+
+SCRIPT = Path(__file__).with_name("killed_run.py")
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def killed_run(corpus):
+    """Train a job with kills at the points: its output, and what lay under `resume` after each kill."""
+
+    def run(job, *points):
+        arguments = {
+            "job": cattrs.unstructure(job),
+            "tokens": [str(path) for path in corpus.tokens],
+            "blend": str(corpus.blend(job)),
+        }
+        file, out, resume = (corpus.root / name for name in ("arguments.json", "killed", "killed-resume"))
+        file.write_text(json.dumps(arguments))
+        command = [sys.executable, str(SCRIPT), str(file), str(out), str(resume), *points]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        result = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert result.returncode == 0, result.stderr
+        return out, [line.split() for line in result.stdout.splitlines()]
+
+    return run
+
+
+def test_a_run_killed_many_times_leaves_the_bytes_of_an_unbroken_one(
+    tiny_job, run_job, killed_run, read_output
+):
+    """Metrics, weights, moments and the saved state, after SIGKILL in steps, states and outputs."""
+    job = attrs.evolve(tiny_job, checkpoint_every=2, save_at=4)
+    points = (
+        "step:1",
+        "step:3",
+        "fsync:4",
+        "rename:1",
+        "after:6",
+        "step:7",
+        "rename:1",
+        "output:1",
+        "output:2",
+    )
+    out, left_behind = killed_run(job, *points)
+    assert len(left_behind) == len(points)
+    assert "step-0000000002" in left_behind[1]
+    assert "aside" in left_behind[2], "killed while a state was being written"
+    assert left_behind[-1][:2] == ["metrics.jsonl", "saved"]
+    assert "step-0000000008" in left_behind[-1]
+    killed = read_output(out)
+    unbroken = read_output(run_job(job))
+    assert {
+        "checkpoint/config.json",
+        "checkpoint/model.safetensors",
+        "metrics/metrics.jsonl",
+        "state/state.json",
+        "state/state.safetensors",
+        "state/step-0000000004/state.json",
+        "state/step-0000000004/state.safetensors",
+    } == set(unbroken)
+    assert unbroken == killed
+
+
+def test_saving_changes_nothing(tiny_job, run_job, read_output):
+    """The same bytes with and without states on the way."""
+    assert read_output(run_job(tiny_job)) == read_output(
+        run_job(attrs.evolve(tiny_job, checkpoint_every=1), "saving")
+    )
+
+
+def interrupted(job, run_job, after):
+    """Run a job that stops with an exception after some steps."""
+
+    def stop(done, total, unit):
+        if done == after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_job(job, "cut", progress=stop)
+
+
+def test_a_damaged_state_is_passed_over_for_the_one_before(corpus, tiny_job, run_job, read_output):
+    """The run goes on from step 4 instead of 6, and ends the same."""
+    job = attrs.evolve(tiny_job, checkpoint_every=2)
+    interrupted(job, run_job, 7)
+    states = sorted((corpus.root / "cut-resume").glob("step-*"))
+    assert [path.name for path in states] == ["step-0000000004", "step-0000000006"]
+    with (states[1] / "state.safetensors").open("r+b") as file:
+        file.truncate(1000)
+    stats = {}
+    resumed = run_job(job, "cut", stats=stats)
+    assert stats["resumed_from_step"] == 4
+    assert read_output(run_job(job)) == read_output(resumed)
+
+
+def test_the_last_state_is_enough_to_write_the_outputs(corpus, tiny_job, run_job, read_output):
+    """Killed after the last step, before any output: no step is trained twice."""
+    job = attrs.evolve(tiny_job, checkpoint_every=4)
+    interrupted(job, run_job, 8)
+    stats = {}
+    resumed = run_job(job, "cut", stats=stats)
+    assert stats["resumed_from_step"] == 8
+    assert read_output(run_job(job)) == read_output(resumed)
+
+
+def test_the_state_of_another_job_is_refused(tiny_job, run_job):
+    """A seed is part of the job; how often to save is not."""
+    job = attrs.evolve(tiny_job, checkpoint_every=2)
+    interrupted(job, run_job, 3)
+    with pytest.raises(UserError, match="the state at step 2 is of another job"):
+        run_job(attrs.evolve(job, seed=8), "cut")
+    run_job(attrs.evolve(job, checkpoint_every=3, micro_batch=1), "cut")
