@@ -56,7 +56,7 @@ def to_tree(value: Any, path: str = "$") -> Tree:
 def _float(value: float, path: str) -> str:
     if not math.isfinite(value):
         raise NotCanonical(f"{path}: {value} has no identity")
-    return repr(value)
+    return repr(value + 0.0)  # -0.0 equals 0.0
 
 
 def _container(value: Any, path: str) -> Tree:
@@ -124,7 +124,10 @@ def task_preimage(op: Operator, inputs: Mapping[str, list[str]]) -> Tree:
 
 
 def differences(before: Tree, after: Tree, path: str = "") -> list[tuple[str, Any, Any]]:
-    """Where two pre-images differ: (path, before, after), the narrowest paths only.
+    """Where two pre-images differ: (path, before, after), the narrowest paths only; None where there is nothing.
+
+    Fields go by their names, the entries of a mapping by their keys, inputs by their roles below `inputs`. Sequences
+    of other lengths and sets differ as a whole: by position, one insertion would read as a change of all that follows.
 
     >>> a = ["op", "data.edges/1", {"exact": ["bool", "true"]}]
     >>> b = ["op", "data.edges/1", {"exact": ["bool", "false"]}]
@@ -133,20 +136,49 @@ def differences(before: Tree, after: Tree, path: str = "") -> list[tuple[str, An
     """
     if before == after:
         return []
-    if isinstance(before, dict) and isinstance(after, dict):
-        found = []
-        for key in sorted({*before, *after}):
-            found += differences(before.get(key), after.get(key), f"{path}.{key}" if path else key)  # type: ignore[arg-type]
-        return found
-    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        named = bool(before) and before[:-1] == after[:-1]
-        found = []
-        for i, (old, new) in enumerate(zip(before, after, strict=True)):
-            found += differences(old, new, path if named or isinstance(old, str) else f"{path}[{i}]")
-        return found
-    return [(path, _leaf(before), _leaf(after))]
+    if before[0] == after[0] == "task":
+        return differences(before[1], after[1], path) + differences(before[2], after[2], _join(path, "inputs"))
+    old, new = _children(before), _children(after)
+    if before[0] != after[0] or old is None or new is None or (before[0] == "seq" and len(old) != len(new)):
+        return [(path, *_leaves(before, after))]
+    found: list[tuple[str, Any, Any]] = []
+    if before[0] in _OBJECTS and before[1] != after[1]:
+        found.append((_join(path, "kind"), before[1], after[1]))
+    for key in old if before[0] == "seq" else sorted({*old, *new}):
+        place = _join(path, key)
+        if key in old and key in new:
+            found += differences(old[key], new[key], place)
+        else:
+            found.append((place, _leaf(old.get(key)), _leaf(new.get(key))))
+    return found
 
 
-def _leaf(tree: Any) -> Any:
-    simple = isinstance(tree, list) and len(tree) == 2 and isinstance(tree[1], str)
-    return tree[1] if simple else tree
+_OBJECTS = ("op", "part")
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}{key}" if key.startswith("[") or not path else f"{path}.{key}"
+
+
+def _children(tree: Tree) -> dict[str, Tree] | None:
+    """What a tree is made of, by key; None for one without parts, or whose parts have no key."""
+    if tree[0] in _OBJECTS:
+        fields: dict[str, Tree] = tree[2]
+        return fields
+    if tree[0] == "map":
+        return {key[1] if key[0] == "str" else f"[{_leaf(key)}]": value for key, value in tree[1]}
+    if tree[0] == "seq":
+        return {f"[{i}]": item for i, item in enumerate(tree[1])}
+    return None
+
+
+def _leaves(before: Tree, after: Tree) -> tuple[Any, Any]:
+    """Both sides for people; with their types where they differ in nothing else."""
+    old, new = _leaf(before), _leaf(after)
+    return (before, after) if old == new else (old, new)
+
+
+def _leaf(tree: Tree | None) -> Any:
+    if tree is None or not isinstance(tree[1], str) or len(tree) != 2:
+        return tree
+    return "null" if tree[0] == "null" else tree[1]

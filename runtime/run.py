@@ -69,8 +69,9 @@ def refuse(plan: Plan, base: Path, store: Store) -> None:
         )
         for op_id, tasks in operators.missing(plan).items()
     ]
+    seen: set[str] = set()
     for task in to_run(plan, store):
-        problems += _moved(task, base)
+        problems += _moved(task, base, seen)
     if problems:
         raise UserErrors(problems)
 
@@ -114,14 +115,15 @@ def run_plan(plan: Plan, store: Store, dispatcher: Dispatcher, journal: Journal,
     return summary
 
 
-def _moved(task: Task, base: Path) -> Iterable[UserError]:
-    """Sources that the plan saw otherwise than they are now."""
+def _moved(task: Task, base: Path, seen: set[str]) -> Iterable[UserError]:
+    """Sources that the plan saw otherwise than they are now; those in `seen` are looked at already."""
     readers = [*getattr(task.op, "readers", ()), task.op]
     for reader in readers:
         digest, location = getattr(reader, "digest", ""), getattr(reader, "location", "")
         form = getattr(reader, "format", "")
-        if not location or form not in {"parquet", "jsonl", "directory"}:
+        if not location or location in seen or form not in {"parquet", "jsonl", "directory"}:
             continue
+        seen.add(location)
         name = getattr(reader, "source", getattr(reader, "dataset", task.id))
         try:
             found = describe(form, locate(location, base), name=name).digest

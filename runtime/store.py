@@ -57,9 +57,9 @@ class Store:
         """The artefact that a task of that fingerprint made, or None."""
         try:
             key = json.loads((self.root / "fingerprints" / f"{fingerprint}.json").read_text())["key"]
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        return self.artifact(key)
+        return self.artifact(key) if isinstance(key, str) else None
 
     def remember(self, fingerprint: str, key: str) -> None:
         """Let a fingerprint point to an artefact."""

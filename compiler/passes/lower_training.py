@@ -121,12 +121,14 @@ def _pairs(draft: Draft, source: Source) -> Task:
         return Task(op=op, inputs=chosen(draft, source.dataset), spec_paths=paths, **common)  # type: ignore[arg-type]
     assert isinstance(source, Instructions), "other sources of instructions are refused by a rule"
     stats = draft.sources.get(source.name)
+    revision = source.declared.revision if source.declared else ""
     op = ir.ReadPairs(
         dataset=source.name,
         format=source.format,
         instruction=source.instruction,
         output=source.output,
-        digest=stats.digest if stats else f"declared:{source.declared.revision if source.declared else ''}",
+        # Unseen, a source is known by its name: two of one revision, or of none, are not the same pairs.
+        digest=stats.digest if stats else f"declared:{source.name}@{revision}",
         location=source.path,
     )
     return Task(op=op, spec_paths=paths, **common)  # type: ignore[arg-type]

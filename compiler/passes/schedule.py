@@ -1,36 +1,44 @@
-"""schedule: tasks in topological order, stable in the order in which they were lowered."""
+"""schedule: tasks in topological order, otherwise as they were lowered. It sees to it that no two share a name."""
 
 from __future__ import annotations
 
 import attrs
 
 from compiler.draft import Draft
+from compiler.errors import UserError, UserErrors
 from compiler.plan import Task
 
 
 def schedule(draft: Draft) -> Draft:
-    """Sort the tasks so that each stands after all that it reads."""
-    waiting, done, ordered = list(draft.tasks), set(), []
-    while waiting:
-        ready = [task for task in waiting if done.issuperset(task.upstream)]
-        assert ready, f"tasks wait for each other: {[task.id for task in waiting]}"
-        ordered += ready
-        done |= {task.id for task in ready}
-        waiting = [task for task in waiting if task.id not in done]
-    return attrs.evolve(draft, tasks=tuple(_depth_first(ordered)))
+    """Sort the tasks so that each stands after all that it reads.
 
+    Raises UserErrors where two tasks have one id: names in a spec may meet, such as an evaluation called `train`.
+    """
+    by_id = {task.id: task for task in draft.tasks}
+    if len(by_id) < len(draft.tasks):
+        raise UserErrors(_twice(draft.tasks))
+    ordered: dict[str, Task] = {}
 
-def _depth_first(tasks: list[Task]) -> list[Task]:
-    """Among topological orders, the one in which a task follows its inputs closely: easier to read."""
-    by_id = {task.id: task for task in tasks}
-    seen: dict[str, Task] = {}
-
-    def visit(task: Task) -> None:
+    def visit(task: Task, below: tuple[str, ...]) -> None:
+        assert task.id not in below, f"tasks wait for each other: {below}"
         for upstream in task.upstream:
-            if upstream not in seen:
-                visit(by_id[upstream])
-        seen.setdefault(task.id, task)
+            if upstream not in ordered:
+                visit(by_id[upstream], (*below, task.id))
+        ordered.setdefault(task.id, task)
 
-    for task in tasks:
-        visit(task)
-    return list(seen.values())
+    for task in draft.tasks:
+        visit(task, ())
+    return attrs.evolve(draft, tasks=tuple(ordered.values()))
+
+
+def _twice(tasks: tuple[Task, ...]) -> list[UserError]:
+    seen: dict[str, Task] = {}
+    return [
+        UserError(
+            f"two tasks would be called {task.id!r}; the other comes from {first.origin}",
+            where=task.origin,
+            fix="rename a data set, stage, source or evaluation",
+        )
+        for task in tasks
+        if (first := seen.setdefault(task.id, task)) is not task
+    ]

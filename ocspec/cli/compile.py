@@ -35,6 +35,7 @@ def run(args: Namespace) -> int:
         print_json("compile", **facts(plan), plan=str(file))
     else:
         show(plan, file)
+        say("next: `ocspec plan` shows what would run, `ocspec submit` runs it")
     return exits.OK
 
 
@@ -75,9 +76,8 @@ def show(plan: Plan, file: Path) -> None:
     from runtime.operators import missing
 
     embeddings = plan.parameters - plan.parameters_without_embeddings
-    print(
-        f"{plan.experiment}: {quantity(plan.parameters)} parameters, {quantity(embeddings)} of them embeddings\n"
-    )
+    parameters = f"{quantity(plan.parameters)} parameters, {quantity(embeddings)} of them embeddings"
+    print(f"{plan.experiment}: {parameters}\n")
     headers = ("stage", ">steps", ">tokens", "batch x length", "learning rate", ">FLOPs")
     print_table(
         headers, [row for stage in plan.stages for row in _rows(stage, plan.task(stage.task))], indent=2
@@ -85,34 +85,39 @@ def show(plan: Plan, file: Path) -> None:
     tokens, flops = sum(s.tokens for s in plan.stages), sum(s.flops for s in plan.stages)
     print(f"  in all {quantity(tokens)} tokens, {scientific(flops)} FLOPs\n")
     for step in plan.deduplication:
-        print(
-            f"deduplicate {step.step.partition('/')[0]} by {step.granularity}: {step.bands} bands of {step.rows} rows, "
-            f"half caught at J = {step.threshold:.3f}"
-        )
+        curve = f"{step.bands} bands of {step.rows} rows, half caught at J = {step.threshold:.3f}"
+        print(f"{step.step} by {step.granularity}: {curve}")
     classes = Counter(task.resources.task_class for task in plan.tasks)
     print(f"{plural(len(plan.tasks), 'task')}: {', '.join(f'{n} {name}' for name, n in classes.items())}")
     for op_id, tasks in missing(plan).items():
         print(f"needs a runtime that this version lacks: {op_id}, for {plural(len(tasks), 'task')}")
     print(f"plan: {short_path(str(file))}")
-    if not missing(plan):
-        say("next: `ocspec plan` shows what would run, `ocspec submit` runs it")
 
 
 def _rows(stage: StageSummary, task: Task) -> list[tuple[str, ...]]:
-    """A stage's row, and one more for each further phase of batches."""
-    batches = [f"{quantity(b['global_batch'])} x {quantity(b['sequence_length'])}" for b in stage.batches]
-    first = (stage.name, f"{stage.steps:,}", quantity(stage.tokens), batches[0], learning_rate(stage, task))
-    rest = [
-        ("", f"{b['steps']:,}", quantity(b["tokens"]), f"then {batch}", "", "")
-        for b, batch in zip(stage.batches[1:], batches[1:], strict=True)
+    """A stage's row and, where its batches change on the way, one for each phase below it."""
+    phases = [
+        (
+            "",
+            f"{b['steps']:,}",
+            quantity(b["tokens"]),
+            f"{b['global_batch']} x {b['sequence_length']}",
+            "",
+            "",
+        )
+        for b in stage.batches
     ]
-    return [(*first, scientific(stage.flops)), *rest]
+    batch = phases[0][3] if len(phases) == 1 else f"{len(phases)} phases:"
+    numbers = (f"{stage.steps:,}", quantity(stage.tokens), batch)
+    row = (stage.name, *numbers, learning_rate(stage, task), scientific(stage.flops))
+    return [row, *(phases if len(phases) > 1 else [])]
 
 
 def learning_rate(stage: StageSummary, task: Task) -> str:
     """First, highest and last learning rate, each where it differs from the one before."""
-    peak = max(
-        [phase.start for phase in task.op.job.schedule] + [phase.end for phase in task.op.job.schedule]
-    )
+    from compiler.ir import TrainMegatron, TrainNeMo, TrainTorch
+
+    assert isinstance(task.op, TrainTorch | TrainNeMo | TrainMegatron), task.op
+    peak = max(lr for phase in task.op.job.schedule for lr in (phase.start, phase.end))
     way = [stage.first_lr, peak, stage.last_lr]
     return " -> ".join(f"{lr:g}" for i, lr in enumerate(way) if i == 0 or lr != way[i - 1])

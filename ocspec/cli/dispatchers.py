@@ -1,4 +1,4 @@
-"""Which dispatcher a profile asks for. Where shards run is decided here once; how they run is the dispatcher's."""
+"""Which dispatcher a profile asks for, and where its logs are. How shards run is the dispatcher's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ocspec doctor: what is on this machine, what is missing, and what to do. It changes nothing and asks no network."""
+"""ocspec doctor: what is on this machine, what is missing, and what to do. It changes nothing."""
 
 from __future__ import annotations
 

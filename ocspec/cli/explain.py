@@ -1,10 +1,10 @@
-"""ocspec explain: all that is known of one task: what it does, reads and asks for, its SQL and its identity."""
+"""ocspec explain: what is known of one task: what it does, reads and needs, its SQL and its identity."""
 
 from __future__ import annotations
 
 import json
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ocspec.cli import arguments, exits
@@ -62,10 +62,14 @@ def _about(task: Task) -> list[tuple[str, str]]:
     needs = [plural(task.shards, "shard"), f"each {plural(asked.cpus, 'CPU')}", f"{asked.memory_mb:,} MB"]
     needs += [plural(asked.gpus, "GPU")] if asked.gpus else []
     rows = [("from", task.origin), ("", ", ".join(task.spec_paths))]
-    rows += [("reads", f"{item.task} as {item.role}") for item in task.inputs]
-    rows += [("writes", f"{name} ({kind})") for name, kind in task.op.outputs.items()]
+    rows += _listed("reads", [f"{item.task} as {item.role}" for item in task.inputs])
+    rows += _listed("writes", [f"{name} ({kind})" for name, kind in task.op.outputs.items()])
     rows += [("needs", ", ".join(needs)), ("class", asked.task_class), ("fingerprint", task.fingerprint)]
     return [row for row in rows if row[1]]
+
+
+def _listed(name: str, values: Sequence[str]) -> list[tuple[str, str]]:
+    return [("" if i else name, value) for i, value in enumerate(values)]
 
 
 def _built(built: Artifact) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ Action = Literal["reused", "cut off", "to run"]
 
 @attrs.frozen(kw_only=True)
 class Forecast:
-    """One task: `waits_for` are the tasks that it reads and that run first."""
+    """One task: `waits_for` are the tasks that end right before it can start."""
 
     task: Task
     action: Action
@@ -28,14 +28,17 @@ class Forecast:
 def forecast(plan: Plan, store: Store) -> list[Forecast]:
     """What would become of every task, in the plan's order.
 
-    A task is cut off when its inputs turned out to hold what they held before: another fingerprint, the same key.
-    Of a task whose inputs are not built yet that cannot be known; it counts as one to run.
+    A task is cut off when its inputs turned out to hold what they held before: another fingerprint, the same
+    key. Of a task whose inputs are not built yet that cannot be known; it counts as one to run.
     """
     built: dict[str, Artifact] = {}
+    before: dict[str, set[str]] = {}
     found = []
     for task in plan.tasks:
+        before[task.id] = {*task.upstream}.union(*(before[upstream] for upstream in task.upstream))
         artifact, action = store.find(task.fingerprint), "reused"
-        waits_for = tuple(upstream for upstream in task.upstream if upstream not in built)
+        waiting = [upstream for upstream in task.upstream if upstream not in built]
+        waits_for = tuple(one for one in waiting if not any(one in before[other] for other in waiting))
         if artifact is None and not waits_for:
             artifact, action = store.artifact(_key(task, built)), "cut off"
         if artifact is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from compiler.errors import UserError
 from ocspec.cli import arguments, exits
-from ocspec.cli.output import short_path
+from ocspec.cli.output import say, short_path
 
 
 def add_parser(subparsers: arguments.Subparsers) -> None:
@@ -42,5 +42,7 @@ def _print(log: Path, *, named: bool) -> None:
     """Copy a log to stdout as it is."""
     if named:
         print(f"==> {short_path(str(log))} <==")
+    if not log.stat().st_size:
+        say(f"{short_path(str(log))} is empty: the worker had nothing to say")
     with log.open(errors="replace") as text:
         shutil.copyfileobj(text, sys.stdout)

@@ -1,7 +1,7 @@
-"""How results and errors look: tables, numbers, JSON. Data goes to stdout, talk to stderr; no verb writes elsewhere.
+"""How results and errors look: tables, numbers, JSON. Data goes to stdout, talk to stderr. Not what is said.
 
-Colours and widths are rich's business: it follows NO_COLOR, FORCE_COLOR, COLUMNS and TERM, and prints plain text into
-pipes and files.
+Colours and widths are rich's business: it follows NO_COLOR, FORCE_COLOR, COLUMNS and TERM, and prints plain
+text into pipes and files.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def print_json(kind: str, **fields: Any) -> None:
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, indent: int = 0) -> None:
-    """A table without lines. A header with a leading `>` is right-aligned; words with a meaning get its colour.
+    """A table without lines. A header with a leading `>` is right-aligned; `STYLES` colours known words.
 
     Only the last column wraps, so that names can be copied whole. Empty headers are not shown.
     """

@@ -35,7 +35,7 @@ exit codes:
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that reports like the rest of ocspec: 2 means "differs" here, so usage errors exit 64."""
+    """An ArgumentParser that reports like the rest of ocspec; 2 means "differs", so usage errors exit 64."""
 
     def error(self, message: str) -> NoReturn:
         """Print the error and how to get help, and exit."""

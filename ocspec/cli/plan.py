@@ -43,17 +43,12 @@ def run(args: Namespace) -> int:
     else:
         shown = [t for t in tasks if args.all or t.action == "to run"]
         rows_ = [
-            (t.task.id, t.action, t.task.resources.task_class, str(t.task.shards), _after(t.waits_for))
+            (t.task.id, t.action, t.task.resources.task_class, str(t.task.shards), ", ".join(t.waits_for))
             for t in shown
         ]
         if rows_:
             print_table(("task", "action", "class", ">shards", "after"), rows_)
             print()
-        print(
-            f"{plan.experiment}: {plural(len(tasks), 'task')}, {', '.join(f'{n} {a}' for a, n in counts.items())}"
-        )
+        numbers = ", ".join(f"{count} {action}" for action, count in counts.items())
+        print(f"{plan.experiment}: {plural(len(tasks), 'task')}, {numbers}")
     return exits.DIFFERS if args.exit_code and counts["to run"] else exits.OK
-
-
-def _after(waits_for: tuple[str, ...]) -> str:
-    return ", ".join(waits_for)

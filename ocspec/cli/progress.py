@@ -1,4 +1,4 @@
-"""Following a run: a live table on a terminal, one line per event elsewhere. It only looks, and prints to stderr."""
+"""Following a run: a live table on a terminal, one line per event elsewhere, on stderr. It only looks."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class Live(Lines):
         if event.state == "failed" or (event.state == "done" and self.tracker.ended(task_id)):
             from rich.text import Text
 
-            took = duration(self.tracker.seconds(task_id)) if task_id in dict(self.tracker.started) else ""
+            took = duration(self.tracker.seconds(task_id))
             line = Text.assemble((f"{event.state:>9}", STYLES[event.state]), f"  {task_id}  ", (took, "dim"))
             self._live.console.print(line)
 
@@ -160,21 +160,17 @@ class Live(Lines):
         from rich.text import Text
 
         elapsed = duration(time.time() - self.tracker.began)
-        return Group(
-            self._table(), Text(f"{self.tracker.tasks_done} of {self.tracker.total} tasks done, {elapsed}")
-        )
+        line = f"{self.tracker.tasks_done} of {self.tracker.total} tasks done, {elapsed}"
+        return Group(self._table(), Text(line))
 
     def _table(self) -> Table:
         from rich.table import Table
 
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-        for options in (
-            {"overflow": "ellipsis", "ratio": 3},
-            {"justify": "right"},
-            {"justify": "right"},
-            {"ratio": 3},
-        ):
-            table.add_column(no_wrap=True, **options)  # type: ignore[arg-type]  # literals of rich in a loop
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=3)
+        table.add_column(no_wrap=True, justify="right")
+        table.add_column(no_wrap=True, justify="right")
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=3)
         for row in self._rows():
             table.add_row(*row)
         return table

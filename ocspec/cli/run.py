@@ -1,10 +1,10 @@
-"""ocspec run: compile, submit and report in one go. Nothing that the three verbs would not do by themselves."""
+"""ocspec run: compile, submit and report in one go. Not more than the three verbs do by themselves."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 
-from ocspec.cli import arguments, compile, exits, report, submit  # noqa: A004 - a verb is called compile
+from ocspec.cli import arguments, compile, exits, report, submit
 from ocspec.cli.output import print_json, short_path
 
 

@@ -1,4 +1,7 @@
-"""Where every task of a plan stands: the store says what is finished, the journal what happened to the rest."""
+"""Where every task of a plan stands: the store says what is finished, the journal what became of the rest.
+
+It changes nothing, and asks no scheduler: what waits in a queue counts as missing.
+"""
 
 from __future__ import annotations
 

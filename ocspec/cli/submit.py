@@ -1,6 +1,7 @@
 """ocspec submit: run a compiled plan, exactly as compiled, and follow it to the end.
 
-On this machine or on SLURM, as the profile says. What is finished is kept whatever happens; run again to go on.
+On this machine or on SLURM, as the profile says. What is finished is kept whatever happens: submit again to
+go on. What runs is never compiled anew here.
 """
 
 from __future__ import annotations

@@ -314,7 +314,7 @@ _IPV4 = re.compile(
     r"(?P<value>[0-9](?<![\w.][0-9])[0-9]{0,2}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3})(?!\w|\.\w|-[A-Za-z])"
 )
 _VERSION_BEFORE = re.compile(
-    r"(?:(?:version|release|(?<![a-z])(?:ver|rev|v))[\s\"'=:(,]{0,4}|[=~<>!]=|[~<>]= |[\^~]|[a-z]-)\Z",
+    r"(?:(?:version|release|(?<![a-z])(?:ver|rev|v))[\s\"'=:(,_]{0,8}|[=~<>!]=|[~<>]= |[\^~]|[a-z]-)\Z",
     re.IGNORECASE,
 )
 _IPV6 = re.compile(r"(?P<value>[23f](?<![\w:.][23f])[0-9a-f]{3}:[0-9a-f:]{2,34})(?![\w:])", re.IGNORECASE)

@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 from compiler.errors import UserError
 from compiler.ir import Columns, Reader
 from compiler.metadata import SourceFile, empty_source, list_files, walk_repositories
-from runtime.data.tables import DOCUMENT_SCHEMA, Array, batch_rows, is_text, row_sizes
+from runtime.data.tables import DOCUMENT_SCHEMA, Array, batch_rows, is_text, open_parquet, row_sizes
 
 OnDrop = Callable[[str, str, float | None], None]
 """Called with doc_id, rule and value: "undecodable" or "nul_bytes" with the position of the first byte that
@@ -193,8 +193,7 @@ def _parquet_rows(
     fields = attrs.asdict(columns)
     wanted = [name for field, name in fields.items() if name and (with_content or field != "content")]
     most = _MAX_CONTENT_ROWS if with_content else _MAX_ROWS
-    options: dict[str, Any] = {"buffer_size": 1 << 20, "page_checksum_verification": True}
-    with _parquet_errors(file), pq.ParquetFile(file.path, **options) as parquet:
+    with _parquet_errors(file), open_parquet(file.path) as parquet:
         _check_names(file.path, wanted, parquet.schema_arrow.names, "column", columns)
         start = 0
         for index in range(parquet.num_row_groups):

@@ -54,6 +54,7 @@ ROW_GROUP_BYTES = 32 << 20
 ROW_GROUP_ROWS = 65_536
 _DIGEST_SLICE_BYTES = 16 << 20
 _DIGEST_SLICE_ROWS = 32_768
+_PAGE_CHECK_ROWS = 128  # a page may end only after so many rows: Arrow's 1024 would give pages of many MB
 _MODULUS = 1 << 256
 _NO_SEPARATOR = pa.scalar(b"", pa.large_binary())
 
@@ -167,6 +168,7 @@ class TableWriter:
             compression="zstd",
             compression_level=3,
             use_dictionary=short,
+            write_batch_size=_PAGE_CHECK_ROWS,
             write_page_checksum=True,
         )
 
@@ -263,6 +265,15 @@ def row_digest(rows: pa.Table | Iterable[pa.RecordBatch]) -> RowDigest:
     return merge(_digest_slice(part) for batch in batches for part in _slices(batch))
 
 
+def open_parquet(path: str | Path) -> pq.ParquetFile:
+    """A Parquet file to be read as a stream, with checksums of pages verified where it has them.
+
+    Both a buffer and no reading ahead are needed, or a whole row group lies in memory. What remains is one
+    page of each column, as large as its writer made it.
+    """
+    return pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True)
+
+
 def digest_files(paths: Iterable[Path]) -> RowDigest:
     """The digest of the rows of Parquet files, streaming; all must have the same columns.
 
@@ -277,7 +288,7 @@ def column_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _digest_file(path: Path) -> RowDigest:
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with open_parquet(path) as file:
         return merge(
             row_digest(file.iter_batches(batch_rows(file.metadata.row_group(group)), row_groups=[group]))
             for group in range(file.num_row_groups)

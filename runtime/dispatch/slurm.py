@@ -37,6 +37,7 @@ OnSubmitted = Callable[[str, int, str], None]
 MAX_LABEL = 48  # of the run and of the task each: together under 100 characters, where some sites cut
 REQUEUES = 100  # a training job resumes from its checkpoint however often it runs out of time
 TRANSIENT = re.compile("unable to contact|socket timed out|resource temporarily unavailable", re.IGNORECASE)
+THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")  # libraries count the node's cores
 OURS = ("array", "comment", "dependency", "error", "job-name", "kill-on-invalid-dep", "output")
 
 
@@ -95,7 +96,7 @@ def parameters(job: Job, profile: Profile, label: Label) -> dict[str, Any]:
         "cpus_per_task": cpus,
         "mem": f"{limits.memory_mb or job.memory_mb}M",
         "gpus_per_node": job.gpus,
-        "setup": list(profile.setup),
+        "setup": ["export " + " ".join(f"{name}={cpus}" for name in THREADS), *profile.setup],
         "array_parallelism": profile.max_parallel_shards or max(1, len(job.shards)),
         # A signal 90 s before the end would reach a one-minute job at its start.
         "signal_delay_s": min(90, 15 * minutes),
@@ -151,7 +152,7 @@ class SlurmDispatcher:
         self._on_submitted = on_submitted
         self._entry = importable(entry or worker_entry())
         self._retry_after_s = tuple(retry_after_s)
-        self.tag = slug(tag) if tag else default_tag(run_dir)
+        self.tag = (slug(tag) if tag else default_tag(run_dir)).replace(".", "-")
         self._watcher = Watcher(is_done, pace or Pace(), patience_s)
         self._arrays: dict[str, list[str]] = {}
 

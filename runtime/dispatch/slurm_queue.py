@@ -39,6 +39,8 @@ class QueueUnavailable(Exception):
 class Label:
     """How a run's jobs are told from all others, also when Slurm gives a lost job's id to another one.
 
+    `run` has no dot in it.
+
     >>> Label("run7", "clean").name
     'clean.run7'
     """
@@ -73,7 +75,7 @@ class Row:
 
     def belongs_to(self, run: str) -> bool:
         """Whether this job was submitted by that run, under any task."""
-        return self.name.endswith(f".{run}") or self.comment.startswith(f"{run}.")
+        return run in (self.name.rpartition(".")[2], self.comment.partition(".")[0])
 
 
 @attrs.frozen

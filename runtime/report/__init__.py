@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML file about a run, finished or not. It reads a plan and a store and changes neither.
+"""The report: one self-contained HTML file about a run, finished or not. It runs nothing and changes nothing.
 
 `gather` collects the numbers, `charts` draws them, `build` puts them on the page.
 """

@@ -1,11 +1,10 @@
-"""build_report: one HTML file that needs nothing else: no network, no fonts, no scripts. The numbers are `gather`'s."""
+"""build_report: one HTML file that needs no network, fonts or scripts. The numbers are `gather`'s."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
 
 from compiler.errors import UserError
 from compiler.files import write_atomically
@@ -40,8 +39,8 @@ FILTERS = {
 def build_report(plan_path: Path, store: Store, out: Path) -> Path:
     """Write the report on a plan (plan.json or its directory) to the file `out`, and return its path.
 
-    It may be called at any time: what is not there yet is shown as missing. The same plan, store and journal give
-    the same bytes. Raises UserError for a plan that cannot be read and a file that cannot be written.
+    It may be called at any time: what is not there yet is shown as missing. The same plan, store and journal
+    give the same bytes. Raises UserError for a plan that cannot be read and a file that cannot be written.
     """
     page = render(gather(plan_path, store))
     try:
@@ -75,6 +74,7 @@ def render(data: ReportData) -> str:
         verdict=summary.verdict,
         glyphs=GLYPHS,
         charts=charts(data),
+        lanes=[lane for band in _bands(data) for lane in band],
         funnel_bar=_funnel_bar,
         share_bar=_share_bar,
         probability=probability,
@@ -83,28 +83,36 @@ def render(data: ReportData) -> str:
     )
 
 
-def charts(data: ReportData) -> dict[str, list[tuple[str, Markup]]]:
-    """Every chart under its name, as (CSS class, SVG) for each width that it is drawn in."""
+def charts(data: ReportData) -> dict[str, list[tuple[str, str]]]:
+    """Every chart under its name: CSS class and SVG for each width that it is drawn in, or step and SVG."""
     pairs = [BitsPair(stage=b.stage, model=b.of_model(), yardstick=b.of_yardstick()) for b in data.bits]
     orders = sorted({bits.order for bits in data.bits if bits.order is not None})
     yardstick = f"{orders[0]}-gram" if orders else "n-gram"
     loss, rate = [_loss(stage) for stage in data.stages], [_rate(stage) for stage in data.stages]
     both = (("wide", WIDE), ("narrow", NARROW))
     return {
-        "graph": [("graph", Markup(task_graph([_node(task) for task in data.tasks])))],
-        "loss": [(name, Markup(step_curve(loss, "Loss, nats per token", width))) for name, width in both],
-        "rate": [(name, Markup(step_curve(rate, "Learning rate", width, from_zero=True))) for name, width in both],
-        "bits": [(name, Markup(bits_bars(pairs, yardstick, min(width, 720)))) for name, width in both],
+        "graph": [("wide", task_graph([_node(task) for task in data.tasks], _bands(data)))],
+        "loss": [(name, step_curve(loss, "Loss, nats per token", width)) for name, width in both],
+        "rate": [(name, step_curve(rate, "Learning rate", width, from_zero=True)) for name, width in both],
+        "bits": [(name, bits_bars(pairs, yardstick, min(width, 720))) for name, width in both],
         "collision": [
-            (step.summary.step, Markup(collision_curve(step.summary.bands, step.summary.rows, step.summary.threshold)))
-            for step in data.deduplication
+            (dedup.step, collision_curve(dedup.bands, dedup.rows, dedup.threshold))
+            for dedup in (facts.summary for facts in data.deduplication)
         ],
     }
 
 
 def _node(task: TaskFacts) -> Node:
     took = text.seconds(task.wall_seconds) if task.wall_seconds is not None else ""
-    parts = [task.id, task.op, task.status, took, text.plural(task.shards, "shard"), task.progress, task.error]
+    parts = [
+        task.id,
+        task.op,
+        task.status,
+        took,
+        text.plural(task.shards, "shard"),
+        task.progress,
+        task.error,
+    ]
     return Node(
         id=task.id,
         lane=task.lane,
@@ -114,6 +122,13 @@ def _node(task: TaskFacts) -> Node:
         tip="; ".join(part for part in parts if part),
         upstream=task.upstream,
     )
+
+
+def _bands(data: ReportData) -> list[list[str]]:
+    """Lanes of data and lanes of stages; the stages in their order."""
+    stages = [stage.summary.name for stage in data.stages]
+    lanes = dict.fromkeys(task.lane for task in data.tasks)
+    return [[lane for lane in lanes if lane not in stages], [lane for lane in stages if lane in lanes]]
 
 
 def _loss(stage: StageFacts) -> StepSeries:
@@ -130,15 +145,15 @@ def _rate(stage: StageFacts) -> StepSeries:
     )
 
 
-def _funnel_bar(step: FunnelStep, most: int) -> Markup:
+def _funnel_bar(step: FunnelStep, most: int) -> str:
     """Kept and dropped documents of a step, on the scale of the data set's first step."""
     kept, removed = step.kept or 0, step.removed or 0
     label = f"{kept:,} kept, {removed:,} dropped"
-    return Markup(bar([("kept", kept), ("dropped", removed)], most, label))
+    return bar([("kept", kept), ("dropped", removed)], most, label)
 
 
-def _share_bar(share: float, class_: str, label: str) -> Markup:
-    return Markup(bar([(class_, share)], 1.0, label))
+def _share_bar(share: float, class_: str, label: str) -> str:
+    return bar([(class_, share)], 1.0, label)
 
 
 def _commit(data: ReportData) -> str:

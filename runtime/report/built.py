@@ -1,4 +1,4 @@
-"""Built: a plan together with what the store and the journal have of it, looked up once. It builds nothing."""
+"""Built: a plan and what the store and the journal have of it, looked up once. It builds nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Built:
 
     @classmethod
     def look(cls, plan_path: Path, store: Store) -> Built:
-        """Read the plan, given as file or directory, and find its artefacts. UserError for an unreadable plan."""
+        """Read the plan (a file or its directory) and find its artefacts; UserError for no plan."""
         plan = plans.load(plan_path)
         directory = plan_path if plan_path.is_dir() else plan_path.parent
         found = {task.id: store.find(task.fingerprint) for task in plan.tasks}
@@ -68,7 +68,7 @@ class Built:
             return None
 
     def resume_directory(self, task: Task) -> Path | None:
-        """What an unfinished attempt at shard 0 of a task has left so far; None if it could not have started."""
+        """What an unfinished attempt at shard 0 of a task has left so far; None if none can have started."""
         try:
             key, _ = task_key(task, gather_inputs(task, self.plan, self.store))
         except UserError:

@@ -22,8 +22,8 @@ Counts = Mapping[str, int]
 class TaskFacts:
     """One task: how far it is, what it took (all shards together), what it made.
 
-    `wall_seconds` is from the start of its first shard to the end of its last; `reused` says that no run of this
-    plan built it. `progress` is the last word of a task that is not done: "120 of 400 steps".
+    `wall_seconds` is from the start of its first shard to the end of its last; `reused` says that no run of
+    this plan built it. `progress` is the last word of a task that is not done: "120 of 400 steps".
     """
 
     id: str
@@ -76,7 +76,7 @@ class LanguageCount:
 
 @attrs.frozen(kw_only=True)
 class DatasetFacts:
-    """A data set's way from its sources to tokens. `derived`: it selects from another one and adds nothing."""
+    """A data set's way from its sources to tokens. `derived`: it selects from another and adds nothing."""
 
     name: str
     derived: bool
@@ -98,8 +98,21 @@ class DatasetFacts:
 
 
 @attrs.frozen(kw_only=True)
+class InstructionFacts:
+    """A fine-tuning data set on its way to samples: pairs, those too long for the stage, and what is left."""
+
+    dataset: str
+    stage: str
+    status: Status
+    pairs: int | None = None
+    too_long: int | None = None
+    samples: int | None = None
+    tokens: int | None = None
+
+
+@attrs.frozen(kw_only=True)
 class MixPart:
-    """A data set in a stage's mixture. Shares are of tokens; fine-tuning asks for whole epochs, not for shares."""
+    """A data set in a stage's mixture. Shares are of tokens; fine-tuning asks for whole epochs instead."""
 
     dataset: str
     asked: float | None
@@ -109,7 +122,7 @@ class MixPart:
 
 @attrs.frozen(kw_only=True)
 class StageMix:
-    """What a stage trains on. `languages` estimates: drawn tokens spread over each data set's languages by bytes."""
+    """What a stage trains on; `languages` is an estimate: drawn tokens spread over languages by bytes."""
 
     stage: str
     unit: Literal["sequences", "samples"]
@@ -133,6 +146,11 @@ class StageFacts:
     tokens_per_second: float | None = None
     device: Mapping[str, str] = attrs.field(factory=dict)
 
+    @property
+    def peak_lr(self) -> float:
+        """The highest planned learning rate."""
+        return max((rate for _, rate in self.planned_lr), default=self.summary.first_lr)
+
 
 @attrs.frozen(kw_only=True)
 class BitsTotal:
@@ -145,7 +163,7 @@ class BitsTotal:
 
 @attrs.frozen(kw_only=True)
 class BitsFacts:
-    """One stage's bits per byte: in all under "", and by language. `order` is the yardstick's, None without one."""
+    """One stage's bits per byte: in all under "", then by language. `order` is the yardstick's, if any."""
 
     stage: str
     kind: str
@@ -190,6 +208,7 @@ class ReportData:
     model: ModelShape | None
     tasks: tuple[TaskFacts, ...]
     datasets: tuple[DatasetFacts, ...]
+    instructions: tuple[InstructionFacts, ...]
     mixes: tuple[StageMix, ...]
     stages: tuple[StageFacts, ...]
     bits: tuple[BitsFacts, ...]

@@ -1,11 +1,11 @@
-"""The document funnel: data set by data set and step by step, what went in, was kept, and was dropped for which reason."""
+"""The document funnel: for each data set, step by step: what went in, was kept, was dropped and why. Not the text."""
 
 from __future__ import annotations
 
 from compiler import ir
 from compiler.plan import Task
 from runtime.report.built import Built
-from runtime.report.facts import DatasetFacts, FunnelStep, LanguageCount
+from runtime.report.facts import DatasetFacts, FunnelStep, InstructionFacts, LanguageCount
 
 COUNTING = (
     ir.Sign,
@@ -27,6 +27,23 @@ def datasets(built: Built) -> tuple[DatasetFacts, ...]:
         if isinstance(task.op, COUNTING):
             steps.setdefault(task.id.partition("/")[0], []).append(task)
     return tuple(_dataset(name, tasks, built) for name, tasks in steps.items())
+
+
+def instructions(built: Built) -> tuple[InstructionFacts, ...]:
+    """The fine-tuning data sets, in plan order."""
+    return tuple(
+        InstructionFacts(
+            dataset=task.op.dataset,
+            stage=task.id.partition("/")[0],
+            status=built.status(task.id),
+            pairs=built.stats(next(item.task for item in task.inputs if item.role == "pairs")).get("pairs"),
+            too_long=built.stats(task.id).get("too_long"),
+            samples=built.stats(task.id).get("samples"),
+            tokens=built.stats(task.id).get("tokens"),
+        )
+        for task in built.plan.tasks
+        if isinstance(task.op, ir.EncodePairs)
+    )
 
 
 def _dataset(name: str, tasks: list[Task], built: Built) -> DatasetFacts:
@@ -72,4 +89,6 @@ def _languages(built: Built, sign: str | None, refine: str | None) -> tuple[Lang
         )
         for name in names
     ]
-    return tuple(sorted(rows, key=lambda row: (-(row.clean_bytes or 0), -(row.admitted_bytes or 0), row.language)))
+    return tuple(
+        sorted(rows, key=lambda row: (-(row.clean_bytes or 0), -(row.admitted_bytes or 0), row.language))
+    )

@@ -1,4 +1,4 @@
-"""gather: a plan, a store and a journal -> ReportData, all numbers and nothing drawn. It works on any part of a run."""
+"""gather: a plan, a store and a journal -> ReportData: all numbers, nothing drawn, on any part of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runtime.store import Store
 
 
 def gather(plan_path: Path, store: Store) -> ReportData:
-    """All that a report says of the plan at `plan_path` (plan.json or its directory). UserError if it is no plan."""
+    """All that a report says of the plan at `plan_path` (plan.json or its directory); UserError for no plan."""
     built = Built.look(plan_path, store)
     plan, events = built.plan, built.events
     return ReportData(
@@ -22,6 +22,7 @@ def gather(plan_path: Path, store: Store) -> ReportData:
         model=training.model_shape(built),
         tasks=tuple(tasks.task_facts(task, built) for task in plan.tasks),
         datasets=funnel.datasets(built),
+        instructions=funnel.instructions(built),
         mixes=mixture.mixes(built),
         stages=training.stages(built),
         bits=training.bits(built),

@@ -1,7 +1,7 @@
-"""What each stage drew: by data set exactly, by language as well as it can be known without reading the tokens.
+"""What each stage drew: by data set exactly, by language as well as can be known without reading the tokens.
 
-A sequence holds pieces of several documents, so languages are an estimate: a data set's drawn tokens are spread
-over its languages as its training documents' bytes are (instruction pairs: as their number is).
+A sequence holds pieces of several documents, so languages are an estimate: a data set's drawn tokens are
+spread over its languages as its training documents' bytes are (instruction pairs: as their number is).
 """
 
 from __future__ import annotations
@@ -24,21 +24,34 @@ NO_LANGUAGE = "(none)"
 
 def mixes(built: Built) -> tuple[StageMix, ...]:
     """The mixture of every stage, in the order of the stages."""
-    by_stage = {task.op.stage: task for task in built.plan.tasks if isinstance(task.op, ir.Draw | ir.DrawSamples)}
+    by_stage = {
+        task.op.stage: task for task in built.plan.tasks if isinstance(task.op, ir.Draw | ir.DrawSamples)
+    }
     found = [by_stage[stage.name] for stage in built.plan.stages if stage.name in by_stage]
     known: dict[str, Mapping[str, float]] = {}
-    return tuple(_mix(task, task.op, built, known) for task in found if isinstance(task.op, ir.Draw | ir.DrawSamples))
+    return tuple(
+        _mix(task, task.op, built, known) for task in found if isinstance(task.op, ir.Draw | ir.DrawSamples)
+    )
 
 
-def _mix(task: Task, op: ir.Draw | ir.DrawSamples, built: Built, known: dict[str, Mapping[str, float]]) -> StageMix:
+def _mix(
+    task: Task, op: ir.Draw | ir.DrawSamples, built: Built, known: dict[str, Mapping[str, float]]
+) -> StageMix:
     samples = isinstance(op, ir.DrawSamples)
     asked: dict[str, float | None] = (
-        dict.fromkeys(op.datasets) if isinstance(op, ir.DrawSamples) else {s.dataset: float(s.share) for s in op.shares}
+        dict.fromkeys(op.datasets)
+        if isinstance(op, ir.DrawSamples)
+        else {s.dataset: float(s.share) for s in op.shares}
     )
     blend = built.read_json(task.id, f"{BLEND}/blend.json")
     if blend is None:
         parts = tuple(MixPart(dataset=name, asked=share) for name, share in asked.items())
-        return StageMix(stage=op.stage, unit="samples" if samples else "sequences", status=built.status(task.id), parts=parts)
+        return StageMix(
+            stage=op.stage,
+            unit="samples" if samples else "sequences",
+            status=built.status(task.id),
+            parts=parts,
+        )
     shares = _shares(blend, built.artifacts[task.id].path / BLEND)
     parts = tuple(
         MixPart(dataset=d["name"], asked=asked.get(d["name"]), drawn=d["drawn"], share=share)
@@ -73,7 +86,11 @@ def _language_shares(tokens: Task, built: Built) -> Mapping[str, float]:
     """Languages of what a token task was made from; empty where those artefacts are gone."""
     if isinstance(tokens.op, ir.EncodePairs):
         pairs = _files(tokens, "pairs", "pairs", built)
-        return _normalised(_query("SELECT language, count(*) FROM read_parquet($files) GROUP BY 1", pairs)) if pairs else {}
+        return (
+            _normalised(_query("SELECT language, count(*) FROM read_parquet($files) GROUP BY 1", pairs))
+            if pairs
+            else {}
+        )
     encode = built.plan.task(next(item.task for item in tokens.inputs if item.role == "tokens"))
     documents = _files(encode, "documents", "documents", built)
     selection = _files(encode, "selection", "selection", built)

@@ -1,4 +1,4 @@
-"""The first paragraph: what a run did, in plain words and with the numbers. Whoever wins is said, also where it hurts."""
+"""The first paragraph: what a run did, in plain words, with numbers. Whoever wins is named. Not the tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def summary(data: ReportData) -> list[str]:
 
 
 def documents(data: ReportData) -> tuple[int | None, int | None]:
-    """Documents that went in and that are left, over the data sets with sources of their own; None before the first step."""
+    """Documents read and kept, over the data sets with sources of their own; None before the first step."""
     own = [d for d in data.datasets if not d.derived]
     entered = [d.documents for d in own if d.documents is not None]
     left = [next((s.kept for s in reversed(d.steps) if s.kept is not None), None) for d in own]
@@ -101,4 +101,5 @@ def _comparison(bits: BitsFacts) -> str:
         return f"{model}; the plan has no yardstick to compare it with."
     if bits.of_yardstick() is None:
         return f"{model}; the {bits.order}-gram yardstick is not measured yet."
-    return f"{model} and a byte {bits.order}-gram, given the same training text, {decimal(bits.of_yardstick())}: {verdict(bits)}."
+    yardstick = f"a byte {bits.order}-gram, given the same training text, {decimal(bits.of_yardstick())}"
+    return f"{model} and {yardstick}; {verdict(bits)}."

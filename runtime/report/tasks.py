@@ -1,4 +1,4 @@
-"""Tasks as a report tells them: state, times and identity, from manifests and the journal. Not their results."""
+"""Tasks as a report tells them: state, times, identity, from manifests and journal. Not their results."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import attrs
 
 from compiler.plan import Task
 from runtime.report.built import Built
@@ -18,17 +20,28 @@ def task_facts(task: Task, built: Built) -> TaskFacts:
     """One task, finished or not."""
     lane, _, label = task.id.partition("/")
     artifact = built.artifacts.get(task.id)
-    known = {"id": task.id, "lane": lane, "label": label or lane, "op": task.op.op_id, "shards": task.shards}
-    known |= {"status": built.status(task.id), "upstream": task.upstream, "fingerprint": task.fingerprint}
+    known = TaskFacts(
+        id=task.id,
+        lane=lane,
+        label=label or lane,
+        op=task.op.op_id,
+        status=built.status(task.id),
+        shards=task.shards,
+        upstream=task.upstream,
+        fingerprint=task.fingerprint,
+    )
     if artifact is None:
-        return TaskFacts(**known, error=_error(task, built), progress=_progress(task, built))
-    return TaskFacts(**known, **_measured(artifact), reused=_reused(task, built))
+        return attrs.evolve(known, error=_error(task, built), progress=_progress(task, built))
+    return attrs.evolve(known, **_measured(artifact), reused=_reused(task, built))
 
 
 def versions(built: Built) -> tuple[tuple[dict[str, str], int], ...]:
     """The code that made the artefacts, and how many tasks each version made; most first."""
     found = Counter(json.dumps(a.manifest.get("code", {}), sort_keys=True) for a in built.artifacts.values())
-    return tuple((json.loads(text), count) for text, count in sorted(found.items(), key=lambda item: (-item[1], item[0])))
+    return tuple(
+        (json.loads(text), count)
+        for text, count in sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    )
 
 
 def hosts(built: Built) -> dict[str, int]:

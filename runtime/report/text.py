@@ -1,10 +1,10 @@
-"""Numbers as people read them: the template's filters. Every one takes None, which is said, not left blank."""
+"""Numbers as people read them: the template's filters. Not the numbers: each takes one, or None for none yet."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-MISSING = "–"
+MISSING = "\N{EN DASH}"
 
 
 def integer(value: float | None) -> str:

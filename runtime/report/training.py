@@ -1,4 +1,4 @@
-"""Stages and their measurements: curves from the metrics, bits per byte from the results. Not the mixtures."""
+"""Stages and their measurements: curves from metrics, bits per byte from results. Not the mixtures."""
 
 from __future__ import annotations
 
@@ -31,11 +31,15 @@ def model_shape(built: Built) -> ModelShape | None:
 
 
 def bits(built: Built) -> tuple[BitsFacts, ...]:
-    """Bits per byte after each stage that is measured, in the order of the stages, the yardstick beside it."""
+    """Bits per byte after each stage that is measured, in the stages' order, the yardstick beside it."""
     found = []
     tasks = {task.id: task for task in built.plan.tasks}
     for stage in built.plan.stages:
-        mine = [task for task in tasks.values() if isinstance(task.op, ir.BitsPerByte) and task.op.stage == stage.name]
+        mine = [
+            task
+            for task in tasks.values()
+            if isinstance(task.op, ir.BitsPerByte) and task.op.stage == stage.name
+        ]
         for task in mine:
             ngram = tasks.get(f"{task.id}-ngram")
             found.append(
@@ -87,7 +91,9 @@ def _stage(summary: StageSummary, built: Built) -> StageFacts:
         loss_tokens=stats.get("loss_tokens"),
         final_loss=stats.get("final_loss"),
         tokens_per_second=stats.get("tokens_per_second"),
-        device={k: str(v) for k, v in sorted((built.read_json(task.id, "log/environment.json") or {}).items())},
+        device={
+            k: str(v) for k, v in sorted((built.read_json(task.id, "log/environment.json") or {}).items())
+        },
     )
 
 
@@ -128,8 +134,13 @@ def _totals(result: Mapping[str, Any] | None) -> dict[str, BitsTotal] | None:
     """The result's totals: all documents under "", then by language."""
     if result is None:
         return None
-    return {"": _total(result["total"]), **{name: _total(total) for name, total in result["languages"].items()}}
+    return {
+        "": _total(result["total"]),
+        **{name: _total(total) for name, total in result["languages"].items()},
+    }
 
 
 def _total(total: Mapping[str, Any]) -> BitsTotal:
-    return BitsTotal(documents=total["documents"], num_bytes=total["bytes"], bits_per_byte=total["bits_per_byte"])
+    return BitsTotal(
+        documents=total["documents"], num_bytes=total["bytes"], bits_per_byte=total["bits_per_byte"]
+    )

@@ -156,7 +156,7 @@ def test_each_state_is_told_once(run):
 
 
 def test_a_job_gets_what_it_asks_for(run):
-    """Processors also inside the step, memory, devices; a class's limits go before the plan's figures."""
+    """Processors, also inside the step, memory, devices; a class's limits go before the plan's figures."""
     limits = {"train": ClassLimits(cpus=4, memory_mb=600)}
     run = run(
         profile=Profile(minutes=3, classes=limits, setup=("export FROM_SETUP='a b'",), sbatch={"nice": "3"})
@@ -165,6 +165,7 @@ def test_a_job_gets_what_it_asks_for(run):
     train = Job(task_id="train", shards=(0,), cpus=2, memory_mb=9, gpus=2, task_class="train")
     run.finish(plain, train)
     seen = {task: run.result(task)["environment"] for task in ("plain", "train")}
+    assert [seen[task]["OMP_NUM_THREADS"] for task in ("plain", "train")] == ["3", "4"]
     names = ("SLURM_CPUS_PER_TASK", "SLURM_MEM_PER_NODE", "CUDA_VISIBLE_DEVICES", "FROM_SETUP")
     assert [seen["plain"].get(name) for name in names] == ["3", "512", None, "a b"]
     assert [seen["train"].get(name) for name in names] == ["4", "600", "0,1", "a b"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -51,14 +50,17 @@ def test_texts_that_look_alike_get_different_names(one, other):
 
 
 def test_the_batch_script_says_what_the_job_needs(tmp_path):
-    """The text that `sbatch` gets: an array with its throttle, limits of the class, a dependency that can fail."""
+    """The text that `sbatch` gets: an array with its throttle, the class's limits, the mark of the run."""
     limits = {"data": ClassLimits(partition="big", minutes=7, memory_mb=9000)}
     profile = Profile(
         partition="main", account="us", max_parallel_shards=2, classes=limits, sbatch={"exclusive": ""}
     )
     lines = dispatcher(tmp_path, profile, tag="run").script(JOB).splitlines()
-    wanted = "array=0-2%2 time=7 mem=9000M cpus-per-task=2 partition=big account=us kill-on-invalid-dep=yes job-name=t.run comment=run.t"
-    missing = [option for option in wanted.split() if f"#SBATCH --{option}" not in lines]
+    wanted = (
+        "array=0-2%2 time=7 mem=9000M cpus-per-task=2 partition=big account=us job-name=t.run comment=run.t"
+    )
+    asked = [*wanted.split(), "kill-on-invalid-dep=yes"]
+    missing = [option for option in asked if f"#SBATCH --{option}" not in lines]
     assert missing == []
     assert "#SBATCH --exclusive" in lines
     assert "gpus" not in "".join(lines)
@@ -69,10 +71,11 @@ def test_a_batch_script_is_valid_shell(tmp_path):
     directory = tmp_path / 'it\'s a $(touch owned) "place"'
     directory.mkdir()
     script = dispatcher(directory).script(JOB)
-    assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
     command = next(line for line in script.splitlines() if line.startswith("srun"))
     said = subprocess.run(
         ["bash", "-c", f"set -- {command}; printf '%s\\n' \"${{@: -1}}\""],
+        check=True,
         capture_output=True,
         text=True,
         cwd=tmp_path,
@@ -111,11 +114,12 @@ def test_a_log_path_that_slurm_would_rewrite_is_refused(tmp_path, monkeypatch):
         dispatcher(tmp_path / "100%").submit([JOB])
 
 
-@pytest.mark.skipif(shutil.which("srun") is not None, reason="needs a machine without Slurm")
-def test_without_slurm_the_error_says_so(tmp_path):
+@pytest.mark.parametrize(("shards", "program"), [((0, 1), "scontrol"), ((0,), "srun")])
+def test_without_slurm_the_error_says_so(tmp_path, monkeypatch, shards, program):
     """No programs, no traceback."""
-    with pytest.raises(UserError, match="srun|scontrol"):
-        dispatcher(tmp_path).submit([JOB])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match=program):
+        dispatcher(tmp_path).submit([Job(task_id="t", shards=shards)])
 
 
 def test_only_what_a_node_can_import_is_sent():
@@ -130,9 +134,10 @@ def test_only_what_a_node_can_import_is_sent():
 
 
 def test_the_same_run_has_the_same_mark_in_every_process(tmp_path):
-    """So that status and cancel find jobs that another process submitted; another directory has another mark."""
+    """Status and cancel find jobs that another process submitted; another directory has another mark."""
     one, again, other = (dispatcher(tmp_path / name).tag for name in ("a/run", "a/run", "b/run"))
     assert one == again != other
+    assert "." not in dispatcher(tmp_path, tag="v1.5").tag  # the dot ends it in a job's name
 
 
 def test_polling_slows_down_while_nothing_changes():
@@ -154,7 +159,8 @@ def test_an_id_alone_does_not_make_a_job_ours():
     ]
     assert [row.carries(label) for row in rows] == [True, True, False]
     assert [row.belongs_to("run7") for row in rows] == [True, True, True]
-    assert not Row("5", "RUNNING", "clean.run77", "run.clean", "").belongs_to("run7")
+    strangers = [("clean.run77", "run.clean"), ("run7.x", "x.run7"), ("clean.my-run7", "my-run7.clean")]
+    assert not any(Row("5", "RUNNING", *names, "").belongs_to("run7") for names in strangers)
 
 
 def test_odd_rows_of_squeue_are_read_or_left_out(monkeypatch):
@@ -168,7 +174,7 @@ def test_odd_rows_of_squeue_are_read_or_left_out(monkeypatch):
 
 
 def test_last_words_are_the_error_and_not_the_machinery(tmp_path):
-    """A UserError is shown alone, anything else as the end of its traceback; a missing log is said to be missing."""
+    """A UserError is shown alone, anything else as the end of its traceback; a missing log is mentioned."""
     log = tmp_path / "log"
     frames = "submitit WARNING (x)\n" + "".join(f'  File "a.py", line {n}\n' for n in range(40))
     log.write_text(

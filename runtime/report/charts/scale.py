@@ -1,4 +1,4 @@
-"""From numbers to places: linear scales, round ticks, and fewer points with the same look. It draws nothing."""
+"""From numbers to places: linear scales, round ticks, fewer points with the same look. It draws nothing."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def short(value: float) -> str:
 
 
 def downsample(points: Sequence[Point], limit: int = MAX_POINTS) -> list[Point]:
-    """At most `limit` points: the first, the last, and the least and greatest of equal parts between, so spikes stay.
+    """At most `limit` points: the first, the last, and the extremes of equal parts between, so spikes stay.
 
     >>> downsample([(float(x), float(x == 500)) for x in range(1000)], 10)[5:7]
     [(499.0, 0.0), (500.0, 1.0)]

@@ -1,4 +1,4 @@
-"""A quantity over the optimizer steps of all stages, end to end on one axis. Which quantity is the caller's."""
+"""A quantity over the optimizer steps of all stages, end to end. Which quantity is the caller's business."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 260.0, 52.0, 14.0, 26.0, 38.0
 class StepSeries:
     """One stage's values by step of that stage (from 1); `steps` is how many the stage has in all.
 
-    `style` is a CSS class: "line", "line answer" for a loss over answers only, "line planned" for what is planned.
+    `style` is CSS classes: "line", "line answer" for a loss over answers only, "line planned" for a plan.
     """
 
     name: str
@@ -45,8 +45,16 @@ def step_curve(series: Sequence[StepSeries], quantity: str, width: float, from_z
     parts = [
         horizontal_grid(y, ticks(y.low, y.high), LEFT, width - RIGHT) if values else "",
         bottom_ticks(x, ticks(0, max(total, 1), int(width // 110)), HEIGHT - BOTTOM, width - RIGHT),
-        svg.text("optimizer steps, all stages", (LEFT + width - RIGHT) / 2, HEIGHT - 4, text_anchor="middle", class_="tick"),
-        "" if values else svg.text("no values yet", width / 2, HEIGHT / 2, text_anchor="middle", class_="tick"),
+        svg.text(
+            "optimizer steps, all stages",
+            (LEFT + width - RIGHT) / 2,
+            HEIGHT - 4,
+            text_anchor="middle",
+            class_="tick",
+        ),
+        ""
+        if values
+        else svg.text("no values yet", width / 2, HEIGHT / 2, text_anchor="middle", class_="tick"),
     ]
     before = 0
     for index, stage in enumerate(series):
@@ -61,7 +69,11 @@ def _stage(stage: StepSeries, index: int, before: int, x: Scale, y: Scale) -> st
     characters = int((end - start - 6) / (12 * svg.CHARACTER_WIDTH))
     name = stage.name if len(stage.name) <= characters else str(index + 1)
     points = [(x(before + step), y(value)) for step, value in downsample(stage.points)]
-    border = svg.element("line", x1=start, x2=start, y1=TOP - 14, y2=HEIGHT - BOTTOM, class_="border") if before else ""
+    border = (
+        svg.element("line", x1=start, x2=start, y1=TOP - 14, y2=HEIGHT - BOTTOM, class_="border")
+        if before
+        else ""
+    )
     return "".join(
         [
             border,

@@ -20,7 +20,7 @@ def number(value: float) -> str:
 
 
 def element(name: str, *content: str, **attributes: str | float) -> str:
-    """An element; `content` is SVG already, attributes are escaped. `class_` is class, `text_anchor` is text-anchor.
+    """An element; `content` is SVG already, attributes are escaped: `class_` is class, `x_y` is x-y.
 
     >>> element("rect", x=1, class_='a"b')
     '<rect x="1" class="a&quot;b"/>'

@@ -7,6 +7,8 @@ import itertools
 import json
 import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -222,6 +224,27 @@ def test_batches_are_bounded_by_bytes(tmp_path):
     assert list(split_bytes(batches[0].slice(0, 0), 10)) == []
 
 
+def test_memory_does_not_grow_with_the_row_group(tmp_path):
+    """60 MB in one row group are read with less than half of it in memory, in a process of their own."""
+    texts = [random.Random(i).randbytes(15_000).hex() for i in range(2000)]
+    pq.write_table(
+        pa.table({"content": texts}), tmp_path / "a.parquet", use_dictionary=False, write_batch_size=16
+    )
+    code = f"""
+import pyarrow
+from compiler.ir import Columns, Reader
+from runtime.data.sources import read_documents
+location, columns = {str(tmp_path)!r} + "/*", Columns(repo="", path="")
+reader = Reader(source="s", format="parquet", location=location, columns=columns)
+batches = read_documents(reader, [], 0, 1, on_drop=print, batch_bytes=1 << 20)
+print(sum(batch.num_rows for batch in batches), pyarrow.default_memory_pool().max_memory())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    rows, peak = map(int, done.stdout.split())
+    assert rows == 2000
+    assert peak < 25e6
+
+
 def test_a_missing_column_names_those_that_exist(tmp_path):
     """A misspelled column is answered with the nearest one."""
     reader = parquet(tmp_path, {"contents": ["x"], "id": [1]})
@@ -269,7 +292,7 @@ def test_a_truncated_parquet_file_is_refused(tmp_path, keep):
 
 
 def test_damage_inside_a_parquet_file_is_refused(tmp_path):
-    """Whatever bit of a page flips in a file with checksums, its text is refused or the same, never another."""
+    """Whatever bit flips in pages with checksums, the text is refused or the same, never another."""
     numbers = random.Random(1)
     texts = [f"{numbers.getrandbits(160):040x}" for _ in range(500)]
     reader = parquet(tmp_path, {"content": texts}, compression="zstd", write_page_checksum=True)

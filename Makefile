@@ -1,0 +1,79 @@
+# What a checkout needs, and nothing that a spec could depend on. `make help` lists the targets.
+#
+# PYTHON    the interpreter that .venv is made with: 3.11 or newer
+# PIP_ARGS  more arguments for pip, such as an index with the CPU build of torch:
+#           make install PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+# WORKERS   processes that the tests run in
+# DATA      a Parquet file of documents for `make bench`
+
+PYTHON ?= python3
+PIP_ARGS ?=
+WORKERS ?= 2
+DATA ?=
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+PYTEST := $(BIN)/python -m pytest
+
+# A worker of pytest gets one thread for torch: two workers with two threads each on two cores are slower than one.
+test test-slow test-slurm: export OMP_NUM_THREADS = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart test test-slow test-slurm test-all check bench docs clean distclean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
+		printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+install: $(STAMP) ## make .venv with everything that development needs
+
+$(STAMP): pyproject.toml constraints.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'error: $(PYTHON) is missing or older than Python 3.11' >&2; \
+		echo '  fix: make install PYTHON=python3.12, or whatever a newer one is called here' >&2; exit 1; }
+	@"$(PYTHON)" -m venv .venv || { \
+		echo 'error: $(PYTHON) cannot make a virtual environment' >&2; \
+		echo '  fix: on Debian and Ubuntu, apt-get install python3-venv' >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable '.[dev]'
+	@touch $(STAMP)
+
+quickstart: install ## run the whole recipe in miniature on real code; ends with the path of the report
+	$(BIN)/ocspec run specs/opencoder_mini.py
+
+test: install ## the default suite, with coverage: no network, no Slurm, nothing over 20 s
+	$(PYTEST) -q -n $(WORKERS) --dist loadfile -m 'not slow and not network and not slurm' --cov --cov-report=
+	@$(BIN)/coverage report | sed -n '$$s/^TOTAL/coverage/p'
+
+test-slow: install ## what the default suite leaves out: slow tests and those that need a network
+	$(PYTEST) -q -m '(slow or network) and not slurm'
+
+test-slurm: install ## a real Slurm on this machine; installs Debian's packages, which takes root
+	sh tests/slurm/install.sh
+	$(PYTEST) -q -m slurm tests/slurm
+
+test-all: test test-slow test-slurm ## every test
+
+check: install ## format, lint, types and the import contract
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install ## every benchmark beside its peer; on DATA, or on what quickstart fetched
+	@set -e; data='$(DATA)'; \
+	[ -n "$$data" ] || data="$$($(BIN)/python scripts/benchmark_documents.py)"; \
+	$(BIN)/python benchmarks/near_dedup.py "$$data"; \
+	$(BIN)/python benchmarks/tokenization.py "$$data"; \
+	$(BIN)/python benchmarks/train_step.py
+
+docs: install ## generate docs/reference from the command line and the language
+	$(BIN)/python scripts/make_cli_reference.py
+
+clean: ## remove caches and compiled plans; keep .venv and the store
+	rm -rf build dist *.egg-info htmlcov .coverage .coverage.* \
+		.pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks
+	find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv and the store (.ocspec), too
+	rm -rf .venv .ocspec

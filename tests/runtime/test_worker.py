@@ -1,0 +1,170 @@
+"""The worker: one shard from plan.json; what it says when things are wrong; the manifest that it leaves."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+import pytest
+
+from compiler.errors import UserError
+from compiler.plan import Plan
+from runtime import worker
+from runtime.journal import Journal
+from runtime.run import Summary
+from tests.runtime.conftest import Workbench, tiny
+
+Finished = tuple[Workbench, Plan, Path, Summary]
+
+
+def run_worker(path: Path, task: str, store: Path, *extra: str) -> subprocess.CompletedProcess[str]:
+    """A worker process."""
+    command = [sys.executable, "-m", "runtime.worker", str(path), task, "0", "--store", str(store), *extra]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_worker_process_runs_a_shard(workbench: Workbench) -> None:
+    """The command that a node runs, from a directory of its own."""
+    plan, path = workbench.compile()
+    done = run_worker(path, "code/sign", workbench.store.root)
+    assert done.returncode == 0, done.stderr
+    assert workbench.store.find(plan.task("code/sign").fingerprint) is not None
+
+
+def test_a_worker_loads_neither_the_language_nor_torch(workbench: Workbench) -> None:
+    """A data node needs no pydantic, no torch and no submitit."""
+    _, path = workbench.compile()
+    code = (
+        "import sys; from runtime.worker import run_shard;"
+        f"run_shard({str(path)!r}, 'code/sign', 0, {str(workbench.store.root)!r});"
+        "print(sorted({'pydantic', 'torch', 'submitit', 'ocspec.base'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_task_whose_inputs_are_not_built_says_so(workbench: Workbench) -> None:
+    """One line, exit 1, no traceback."""
+    _, path = workbench.compile()
+    done = run_worker(path, "code/refine", workbench.store.root)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: code/refine needs code/deduplicate/cluster, which is not built")
+    assert "Traceback" not in done.stderr
+
+
+def test_an_orphan_ends_at_once(workbench: Workbench) -> None:
+    """A worker whose driver is dead does not start."""
+    _, path = workbench.compile()
+    done = run_worker(path, "code/sign", workbench.store.root, "--parent", "1")
+    assert done.returncode == 143
+    assert not (workbench.store.root / "artifacts").exists()
+
+
+def test_the_manifest_says_where_an_artefact_came_from(finished: Finished) -> None:
+    """Pre-image, input digests, code version, timings and resources."""
+    bench, plan, _, _ = finished
+    artifact = bench.store.find(plan.task("code/refine").fingerprint)
+    assert artifact is not None
+    manifest = artifact.manifest
+    assert manifest["inputs"]["kept"][0]["task"] == "code/deduplicate/cluster"
+    assert len(manifest["inputs"]["kept"][0]["digest"]) == 64
+    assert set(manifest["code"]) == {"ocspec", "commit", "python"}
+    assert manifest["shards"][0]["seconds"] >= 0 and manifest["shards"][0]["peak_memory_mb"] > 10
+    assert manifest["outputs"]["documents"]["rows"] == manifest["stats"]["kept"]
+    assert manifest["preimage"][0] == "task"
+
+
+def test_wall_clock_and_logs_do_not_enter_a_digest(finished: Finished, workbench: Workbench) -> None:
+    """Another run at another time gives the same digest of training, though its timings differ."""
+    bench, plan, _, _ = finished
+    other, path = workbench.compile(tiny(workbench.corpus))
+    workbench.run(other, path, until="pretrain/train")
+    first = bench.store.find(plan.task("pretrain/train").fingerprint)
+    second = workbench.store.find(other.task("pretrain/train").fingerprint)
+    assert first is not None and second is not None
+    assert first.manifest["digest"] == second.manifest["digest"]
+    timings = [(a.path / "log" / "timings.jsonl").read_text() for a in (first, second)]
+    assert timings[0] != timings[1]
+
+
+def test_lost_documents_are_noticed(finished: Finished) -> None:
+    """A manifest whose counts do not add up is never written."""
+    _, plan, _, _ = finished
+    task = plan.task("code/deduplicate/cluster")
+    empty = {name: {"kind": "files", "files": {}, "bytes": 0} for name in task.op.outputs}
+    result = {"outputs": empty, "stats": {"in": 3, "kept": 1, "dropped": {"near": 1}}, "timing": {}}
+    with pytest.raises(AssertionError, match="lost documents: 3 in, 1 kept"):
+        worker.manifest(task, "k", [], {}, [result])
+
+
+def test_the_journal_tells_what_happened(finished: Finished) -> None:
+    """Every task was started, finished and published, once and in that order."""
+    _, plan, path, _ = finished
+    events = Journal(path.parent / "journal").read()
+    for task in plan.tasks:
+        mine = [event["event"] for event in events if event.get("task") == task.id]
+        assert mine == ["started", "finished", "published"]
+
+
+def test_a_line_cut_short_in_the_journal_is_left_out(tmp_path: Path) -> None:
+    """A crash in the middle of a write loses that event and no other."""
+    journal = Journal(tmp_path)
+    journal.write("one")
+    with next(tmp_path.glob("*.jsonl")).open("a") as file:
+        file.write('{"time": 1, "ev')
+    assert [event["event"] for event in journal.read()] == ["one"]
+
+
+def test_a_failing_operator_leaves_its_reason_in_the_journal(workbench: Workbench) -> None:
+    """The budget is larger than the data: the mix task says so with the numbers, and nothing is half written."""
+    experiment = tiny(workbench.corpus)
+    pretrain, *rest = experiment.curriculum.stages
+    batches = tuple(b.replace(steps=5000) for b in pretrain.batches)
+    greedy = pretrain.replace(batches=batches)
+    changed = experiment.replace(curriculum=experiment.curriculum.replace(stages=(greedy, *rest)))
+    plan, path = workbench.compile(changed)
+    summary = workbench.run(plan, path, until="pretrain/mix")
+    assert summary.failed == ("pretrain/mix",)
+    assert "'code'" in summary.errors[0] or "code" in summary.errors[0]
+    failed = [e for e in Journal(path.parent / "journal").read() if e["event"] == "failed"]
+    assert failed and failed[0]["task"] == "pretrain/mix" and "20,000" in summary.errors[0].replace("20000", "20,000")
+    assert workbench.store.find(plan.task("pretrain/mix").fingerprint) is None
+
+
+def test_progress_is_written_for_the_driver(finished: Finished) -> None:
+    """Training reports its steps."""
+    _, _, path, _ = finished
+    written = json.loads((path.parent / "progress" / "pretrain--train.0.json").read_text())
+    assert written["done"] == written["total"] == 6
+
+
+def test_a_missing_task_class_is_not_needed(finished: Finished) -> None:
+    """Execution fields of a plan may change without touching what is built."""
+    bench, plan, path, _ = finished
+    moved = attrs.evolve(plan, tasks=tuple(attrs.evolve(t, resources=attrs.evolve(t.resources, cpus=1)) for t in plan.tasks))
+    assert bench.run(moved, path).ran == ()
+
+
+def test_no_space_is_one_message(workbench: Workbench) -> None:
+    """A file-size limit stands for a full disk: one message, exit 1, nothing taken for finished."""
+    plan, path = workbench.compile()
+    code = (
+        "import errno, sys; from runtime import worker;"
+        "worker.run_shard = lambda *a: (_ for _ in ()).throw(OSError(errno.ENOSPC, 'No space left on device'));"
+        f"sys.argv = ['w', {str(path)!r}, 'code/sign', '0', '--store', {str(workbench.store.root)!r}];"
+        "sys.exit(worker.main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: no space left for code/sign")
+    assert workbench.store.find(plan.task("code/sign").fingerprint) is None
+
+
+def test_a_missing_input_raises_a_user_error(workbench: Workbench) -> None:
+    """The same from Python."""
+    _, path = workbench.compile()
+    with pytest.raises(UserError, match="is not built"):
+        worker.run_shard(str(path), "code/hold-out", 0, str(workbench.store.root))
