@@ -138,7 +138,7 @@ def _converter() -> cattrs.Converter:
         cls = OPERATORS.get(value["op"])
         if cls is None or cls.op_version != value["version"]:
             raise UserError(
-                f"the plan uses operator {value['op']}/{value['version']}, which this ocspec does not have",
+                f"it uses operator {value['op']}/{value['version']}, which this ocspec does not have",
                 fix="compile the spec again",
             )
         return converter.structure(fields, cls)
@@ -167,15 +167,23 @@ def loads(text: str, where: str = "plan") -> Plan:
                 fix="compile the spec again",
             )
         return CONVERTER.structure(data, Plan)
-    except (ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
-        raise UserError(f"not a plan ({error})", where=where, fix="compile the spec again") from None
+    except cattrs.BaseValidationError as error:
+        problems = cattrs.transform_error(error, format_exception=_format_exception)
+        what = "; ".join(problems[:3]) + ("; ..." if len(problems) > 3 else "")
+    except (ValueError, KeyError, TypeError) as error:
+        what = repr(error) if isinstance(error, KeyError) else str(error)
+    raise UserError(f"not a plan ({what})", where=where, fix="compile the spec again")
+
+
+def _format_exception(error: BaseException, of_type: type | None) -> str:
+    return error.what if isinstance(error, UserError) else cattrs.v.format_exception(error, of_type)
 
 
 def load(path: Path) -> Plan:
     """Read plan.json, or the plan.json in a directory."""
     file = path / PLAN_FILE if path.is_dir() else path
     try:
-        return loads(file.read_text(), str(file))
+        return loads(file.read_text(encoding="utf-8", errors="replace"), str(file))
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror})", where=str(file), fix="run `ocspec compile SPEC`") from None
 

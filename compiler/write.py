@@ -19,7 +19,7 @@ from compiler.plan import Plan
 from compiler.profile import Profile
 
 GENERATED = ("sql", "training", "sbatch")
-LATEST = "latest"
+LATEST = ".latest"  # no experiment can be called so
 
 
 def write_plan(plan: Plan, out: Path, base: Path, profile: Profile) -> Path:

@@ -174,6 +174,6 @@ experiment = Experiment(
     instructions=(FUNCTIONS, EXPLAINED),
     curriculum=Curriculum(stages=(PRETRAIN, ANNEAL, SFT_1, SFT_2)),
     # The yardstick is a byte 5-gram model trained on the very tokens that the stages saw.
-    evaluations=(BitsPerByte(max_bytes=600_000, ngram_order=5),),
+    evaluations=(BitsPerByte(max_bytes=400_000, ngram_order=5),),
     shards=2,
 )

@@ -33,7 +33,7 @@ STYLES = {
     "new": "yellow",
     "may cut off": "yellow",
     "failed": "bold red",
-    "missing": "bold red",
+    "missing": "yellow",
     "removed": "red",
 }
 

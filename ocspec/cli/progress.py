@@ -88,6 +88,11 @@ class Tracker:
         return report if {"done", "total", "unit"} <= report.keys() else None
 
 
+def message(task_id: str, detail: str) -> str:
+    """What a shard said, without the name of its task: that is beside it already."""
+    return detail.strip().removeprefix(f"{task_id}: ")
+
+
 def follow(tracker: Tracker) -> AbstractContextManager[Lines]:
     """What to show a run with: live on a terminal that can move its cursor, in lines elsewhere."""
     out = console(stderr=True)
@@ -104,9 +109,11 @@ class Lines(AbstractContextManager["Lines"]):
         sys.stderr.flush()
 
     def __call__(self, event: Event) -> None:
-        """Note an event and show it."""
+        """Note an event and show it; of the shards of a task that is cancelled, the first."""
+        first = not self.tracker.shards(event.task_id, "cancelled")
         self.tracker.note(event)
-        self.show(event)
+        if event.state != "cancelled" or first:
+            self.show(event)
 
     def show(self, event: Event) -> None:
         """Print one line; a failure's whole message comes at the end of the run."""
@@ -116,7 +123,7 @@ class Lines(AbstractContextManager["Lines"]):
         """`   3.2 s  running    code/sign  shard 1 of 4`."""
         shards = self.tracker.plan.task(event.task_id).shards
         what = f"{event.task_id}  shard {event.shard + 1} of {shards}" if shards > 1 else event.task_id
-        detail = event.detail.strip().split("\n")[0] if event.state != "done" else ""
+        detail = message(event.task_id, event.detail).split("\n")[0] if event.state != "done" else ""
         head = f"{duration(time.time() - self.tracker.began):>9}  {event.state:<9}  {what}"
         return f"{head}: {detail}" if detail else head
 

@@ -109,16 +109,16 @@ def base_of(file: Path) -> Path:
 def failures(tracker: Tracker, file: Path) -> list[str]:
     """What failed, with its message and its log."""
     from ocspec.cli.dispatchers import log_files
+    from ocspec.cli.progress import message
 
     found = []
     for (task_id, shard), detail in tracker.failures.items():
         shards = tracker.plan.task(task_id).shards
         name = f"{task_id}, shard {shard + 1} of {shards}" if shards > 1 else task_id
-        logs = [log for log in log_files(file, task_id) if log.stem == str(shard)] or log_files(
-            file, task_id
-        )[-1:]
-        where = "".join(f"\n  log: {short_path(str(log))}" for log in logs if "log:" not in detail)
-        found.append(f"{name}: {detail.strip()}{where}")
+        logs = [log for log in log_files(file, task_id) if log.stat().st_mtime >= tracker.began - 1]
+        logs = [log for log in logs if log.stem == str(shard)] or logs[-1:]
+        where = "".join(f"\n  log: {short_path(str(log))}" for log in logs if "log: " not in detail)
+        found.append(f"{name}: {message(task_id, detail)}{where}")
     return found
 
 

@@ -172,7 +172,7 @@ def _rounds(packages: Iterable[PyPIPackage]) -> list[list[PyPIPackage]]:
 def _cached(package: PyPIPackage, cache: Path) -> Path | None:
     """The wheel in the cache, if it is of this package and version; a damaged one is removed."""
     for wheel in sorted((cache / package.sha256).glob("*.whl")):
-        if False:
+        if _sha256(wheel) != package.sha256:
             wheel.unlink()
         elif _key(package) == _wheel_key(wheel):
             return wheel

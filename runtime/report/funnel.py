@@ -1,4 +1,4 @@
-"""The document funnel: for each data set, step by step: what went in, was kept, was dropped and why. Not the text."""
+"""The document funnel: for each data set, step by step, what went in, was kept, was dropped and why."""
 
 from __future__ import annotations
 

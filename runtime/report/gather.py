@@ -11,7 +11,7 @@ from runtime.store import Store
 
 
 def gather(plan_path: Path, store: Store) -> ReportData:
-    """All that a report says of the plan at `plan_path` (plan.json or its directory); UserError for no plan."""
+    """All that a report says of the plan at `plan_path` (a file or its directory); UserError for no plan."""
     built = Built.look(plan_path, store)
     plan, events = built.plan, built.events
     return ReportData(

@@ -6,11 +6,11 @@ spread over its languages as its training documents' bytes are (instruction pair
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 
 from compiler import ir
@@ -24,56 +24,64 @@ NO_LANGUAGE = "(none)"
 
 def mixes(built: Built) -> tuple[StageMix, ...]:
     """The mixture of every stage, in the order of the stages."""
-    by_stage = {
+    draws = {
         task.op.stage: task for task in built.plan.tasks if isinstance(task.op, ir.Draw | ir.DrawSamples)
     }
-    found = [by_stage[stage.name] for stage in built.plan.stages if stage.name in by_stage]
-    known: dict[str, Mapping[str, float]] = {}
+    languages: dict[str, Mapping[str, float]] = {}
     return tuple(
-        _mix(task, task.op, built, known) for task in found if isinstance(task.op, ir.Draw | ir.DrawSamples)
+        _mix(draws[stage.name], built, languages) for stage in built.plan.stages if stage.name in draws
     )
 
 
-def _mix(
-    task: Task, op: ir.Draw | ir.DrawSamples, built: Built, known: dict[str, Mapping[str, float]]
-) -> StageMix:
-    samples = isinstance(op, ir.DrawSamples)
-    asked: dict[str, float | None] = (
-        dict.fromkeys(op.datasets)
-        if isinstance(op, ir.DrawSamples)
-        else {s.dataset: float(s.share) for s in op.shares}
+def _mix(task: Task, built: Built, languages: dict[str, Mapping[str, float]]) -> StageMix:
+    """One stage; `languages` remembers what is known by token task, since stages share those."""
+    asked = _asked(task)
+    mix = StageMix(
+        stage=getattr(task.op, "stage", task.id),
+        unit="samples" if isinstance(task.op, ir.DrawSamples) else "sequences",
+        status=built.status(task.id),
+        parts=tuple(MixPart(dataset=name, asked=share) for name, share in asked.items()),
     )
     blend = built.read_json(task.id, f"{BLEND}/blend.json")
     if blend is None:
-        parts = tuple(MixPart(dataset=name, asked=share) for name, share in asked.items())
-        return StageMix(
-            stage=op.stage,
-            unit="samples" if samples else "sequences",
-            status=built.status(task.id),
-            parts=parts,
-        )
-    shares = _shares(blend, built.artifacts[task.id].path / BLEND)
-    parts = tuple(
+        return mix
+    shares = drawn_shares(blend, built.artifacts[task.id].path / BLEND)
+    tokens = [item.task for item in task.inputs if item.role == "tokens"]
+    for token_task in tokens:
+        if token_task not in languages:
+            languages[token_task] = _language_shares(built.plan.task(token_task), built)
+    drawn = [
         MixPart(dataset=d["name"], asked=asked.get(d["name"]), drawn=d["drawn"], share=share)
         for d, share in zip(blend["datasets"], shares, strict=True)
-    )
-    tokens = [item.task for item in task.inputs if item.role == "tokens"]
-    languages: Counter[str] = Counter()
-    for token_task, share in zip(tokens, shares, strict=True):
-        if token_task not in known:
-            known[token_task] = _language_shares(built.plan.task(token_task), built)
-        for language, part in known[token_task].items():
-            languages[language] += share * part  # type: ignore[assignment]  # a Counter of shares, not of counts
-    return StageMix(
-        stage=op.stage,
-        unit="samples" if samples else "sequences",
-        status="done",
-        parts=parts,
-        languages=tuple(sorted(languages.items(), key=lambda item: (-item[1], item[0]))),
-    )
+    ]
+    spread = _spread(shares, [languages[token_task] for token_task in tokens])
+    return attrs.evolve(mix, parts=tuple(drawn), languages=spread)
 
 
-def _shares(blend: Mapping[str, Any], directory: Path) -> list[float]:
+def _asked(task: Task) -> dict[str, float | None]:
+    """The share that the plan asks for of each data set; None for fine-tuning, which takes whole epochs."""
+    if isinstance(task.op, ir.DrawSamples):
+        return dict.fromkeys(task.op.datasets)
+    assert isinstance(task.op, ir.Draw)
+    return {share.dataset: float(share.share) for share in task.op.shares}
+
+
+def _spread(
+    shares: Sequence[float], languages: Sequence[Mapping[str, float]]
+) -> tuple[tuple[str, float], ...]:
+    """Shares of languages over all data sets, largest first.
+
+    >>> _spread([0.5, 0.5], [{"c": 1.0}, {"c": 0.5, "go": 0.5}])
+    (('c', 0.75), ('go', 0.25))
+    """
+    total: dict[str, float] = {}
+    for share, parts in zip(shares, languages, strict=True):
+        for language, part in parts.items():
+            total[language] = total.get(language, 0.0) + share * part
+    return tuple(sorted(total.items(), key=lambda item: (-item[1], item[0])))
+
+
+def drawn_shares(blend: Mapping[str, Any], directory: Path) -> list[float]:
     """Each data set's share of the drawn tokens: sequences times their phase's length."""
     tokens = np.zeros(len(blend["datasets"]), dtype=np.int64)
     for phase in blend["phases"]:

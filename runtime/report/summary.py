@@ -1,4 +1,4 @@
-"""The first paragraph: what a run did, in plain words, with numbers. Whoever wins is named. Not the tables."""
+"""The first paragraph: what a run did, in plain words, and who wins. Not the tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers as people read them: the template's filters. Not the numbers: each takes one, or None for none yet."""
+"""Numbers as people read them: the template's filters. Each takes a number, or None for none yet."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from runtime.data.operators.reading import documents
 from runtime.data.operators.verdicts import kept_files
 from runtime.data.redact import redact
 from runtime.data.refined import REFINED_SCHEMA
-from runtime.data.signals import compute, first_failing
+from runtime.data.signals import SignalValues, first_failing
 from runtime.data.tables import TableWriter
 from runtime.task import TaskContext
 
@@ -49,7 +49,7 @@ def _clean(op: ir.Refine, row: dict[str, Any], funnel: Funnel, redactions: Count
     kind = doc_type(language) if language else "text"
     redacted = redact(row["content"], language, copyright=op.redact_copyright, pii=op.redact_pii)
     redactions.update(redacted.counts)
-    values = compute(redacted.text, language, kind, {rule.signal for rule in op.rules})
+    values = SignalValues(redacted.text, language, kind)  # lazy: a document that a cheap rule drops is never parsed
     failing = first_failing(op.rules, values, language, kind)
     if failing:
         rule, value, threshold = failing

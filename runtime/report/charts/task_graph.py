@@ -21,7 +21,7 @@ LINE_CHARACTERS, LANE_CHARACTERS, PORT_CHARACTERS, PORT_LINES = 14, 14, 16, 3
 
 @attrs.frozen(kw_only=True)
 class Node:
-    """A task: its lane, a short label, one of the states in `GLYPHS`, a note such as its time, and a tooltip."""
+    """A task: its lane, a short label, one of the states in `GLYPHS`, a note such as its time, a tooltip."""
 
     id: str
     lane: str
@@ -34,7 +34,7 @@ class Node:
 
 @attrs.frozen
 class _Box:
-    """Where a node stands, and what is written in it: lines of text, the last its state where it is a task."""
+    """Where a node stands."""
 
     left: float
     top: float
@@ -48,7 +48,7 @@ class _Box:
 
 @attrs.frozen
 class _Band:
-    """A drawn band: its parts behind and before, and how far it reaches."""
+    """A drawn band: its parts, the hindmost first, and how far it reaches."""
 
     parts: tuple[str, ...]
     width: float
@@ -62,7 +62,7 @@ def task_graph(nodes: Sequence[Node], bands: Sequence[Sequence[str]]) -> str:
     >>> b = Node(id="y/b", lane="y", label="b", status="not run", upstream=("x/a",))
     >>> one, two = task_graph([a, b], [["x", "y"]]), task_graph([a, b], [["x"], ["y"]])
     >>> one.count("x/a"), two.count("x/a")
-    (1, 2)
+    (1, 3)
     """
     edges = drawn_edges(nodes)
     left = 20 + max(

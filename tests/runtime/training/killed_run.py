@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import cattrs
+import torch
 
 from compiler.trainjob import TrainJob
 from runtime.training.torch_backend import train
@@ -98,10 +99,19 @@ def in_child(arguments: dict[str, Any], out: Path, resume: Path, point: str) -> 
     return os.waitpid(child, 0)[1]
 
 
+def warm_up() -> None:
+    """Let torch load what it loads at the first optimizer step once, not in every child; starts no threads."""
+    torch.set_num_threads(1)
+    parameter = torch.zeros(1, requires_grad=True)
+    parameter.grad = torch.zeros(1)
+    torch.optim.AdamW([parameter], fused=True).step()
+
+
 def main() -> None:
     """Every point dies by SIGKILL; the last attempt ends well."""
     arguments = json.loads(Path(sys.argv[1]).read_text())
     out, resume = Path(sys.argv[2]), Path(sys.argv[3])
+    warm_up()
     for point in sys.argv[4:]:
         status = in_child(arguments, out, resume, point)
         assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, f"{point}: status {status}"

@@ -36,7 +36,7 @@ def killed_run(corpus):
             command, env=environment, capture_output=True, text=True, timeout=60, check=False
         )
         assert result.returncode == 0, result.stderr
-        return out, [line.split() for line in result.stdout.splitlines()]
+        return out, [set(line.split()) for line in result.stdout.splitlines()]
 
     return run
 
@@ -47,22 +47,26 @@ def test_a_run_killed_many_times_leaves_the_bytes_of_an_unbroken_one(
     """Metrics, weights, moments and the saved state, after SIGKILL in steps, states and outputs."""
     job = attrs.evolve(tiny_job, checkpoint_every=2, save_at=4)
     points = (
-        "step:1",
-        "step:3",
-        "fsync:4",
-        "rename:1",
+        "step:1",  # before anything is saved
+        "step:3",  # leaves the state at step 2
+        "fsync:2",  # writing the state that a later stage may take, at step 4
+        "fsync:8",  # writing the state to resume from, at step 4
+        "rename:2",  # that one written, and not yet in its place
         "after:6",
         "step:7",
-        "rename:1",
         "output:1",
         "output:2",
     )
     out, left_behind = killed_run(job, *points)
-    assert len(left_behind) == len(points)
-    assert "step-0000000002" in left_behind[1]
-    assert "aside" in left_behind[2], "killed while a state was being written"
-    assert left_behind[-1][:2] == ["metrics.jsonl", "saved"]
-    assert "step-0000000008" in left_behind[-1]
+    lying = dict(zip(points, left_behind, strict=True))
+    logs = {"metrics.jsonl", "timings.jsonl"}
+    states = {step: f"step-{step:010d}" for step in (2, 4, 6, 8)}
+    assert lying["step:1"] == logs
+    assert lying["step:3"] == logs | {states[2]}
+    assert lying["fsync:2"] == logs | {states[2], "aside"}
+    assert lying["fsync:8"] == lying["rename:2"] == logs | {states[2], "saved", "aside"}
+    assert lying["step:7"] == logs | {states[4], states[6], "saved"}
+    assert lying["output:1"] == lying["output:2"] == logs | {states[6], states[8], "saved"}
     killed = read_output(out)
     unbroken = read_output(run_job(job))
     assert {

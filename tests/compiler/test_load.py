@@ -1,0 +1,229 @@
+"""Loading spec files: what is found in them, what is wrong with them, and what they leave behind."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from compiler.errors import UserError, UserErrors
+from compiler.load import load_spec
+
+PRELUDE = "from ocspec import *; from small import *\n"
+
+
+@pytest.fixture
+def spec(workplace: Path, monkeypatch: pytest.MonkeyPatch):
+    """Write a file beside `small.py`; returns how it is called from there."""
+    monkeypatch.chdir(workplace)
+
+    def write(text: str, name: str = "spec.py") -> str:
+        path = workplace / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(PRELUDE + text)
+        return name
+
+    return write
+
+
+def problem(reference: str) -> UserError:
+    with pytest.raises(UserError) as error:
+        load_spec(reference)
+    return error.value
+
+
+# ---------------------------------------------------------------- what is found
+
+
+def test_the_experiment_and_its_directory(spec, workplace: Path) -> None:
+    """The directory is the one that relative paths of the spec start at."""
+    experiment, base = load_spec(spec("experiment = small()"))
+    assert experiment.name == "small"
+    assert base == workplace.resolve()
+
+
+def test_an_experiment_of_any_name_is_found_if_it_is_the_only_one(spec) -> None:
+    """Also under two names."""
+    assert load_spec(spec("mine = small()"))[0].name == "small"
+    assert load_spec(spec("mine = small(name='twice')\nalias = mine"))[0].name == "twice"
+
+
+def test_several_experiments_must_be_named(spec) -> None:
+    """Except where one is called `experiment`."""
+    error = problem(spec("a = small()\nb = small(name='other')"))
+    assert (error.what, error.where) == ("the file defines 2 experiments (a, b)", "spec.py")
+    assert error.fix == "name one: spec.py:a"
+    assert load_spec("spec.py:b")[0].name == "other"
+    assert load_spec(spec("a = small()\nexperiment = small(name='main')"))[0].name == "main"
+
+
+def test_a_wrong_name_is_answered_with_a_close_one(spec) -> None:
+    """Or with all."""
+    spec("file_level = small()\nrepository_level = small(name='other')")
+    error = problem("spec.py:file_levl")
+    assert (error.what, error.fix) == ("no experiment is called 'file_levl'", "did you mean 'file_level'?")
+    assert problem("spec.py:xyz").fix == "there are: file_level, repository_level"
+
+
+def test_a_file_without_an_experiment(spec) -> None:
+    """Says what to write."""
+    error = problem(spec("x = 1"))
+    assert error.what == "the file defines 0 experiments (none)"
+    assert error.fix == "define experiment = Experiment(...)"
+
+
+@pytest.mark.parametrize("name", ["with space.py", "ünï.py", "1-2.py", "a:b/spec.py", "import.py"])
+def test_files_of_any_name(spec, name: str) -> None:
+    """A spec need not be importable."""
+    assert load_spec(spec("experiment = small()", name if "/" not in name else "spec.py"))[0].name == "small"
+    if "/" in name:
+        Path(name).parent.mkdir()
+        Path("spec.py").rename(name)
+        assert load_spec(name)[0].name == "small"
+
+
+# ---------------------------------------------------------------- what is wrong
+
+
+def test_a_missing_file(spec) -> None:
+    """By its path as it was given."""
+    error = problem("nowhere/spec.py")
+    assert (error.what, error.where) == ("no such spec file", "nowhere/spec.py")
+
+
+def test_a_file_that_is_not_python(spec) -> None:
+    """By its name or by what it holds."""
+    assert "not a Python file" in problem(spec("# Notes", "notes.md")).what
+    Path("null.py").write_bytes(b"x = 1\0")
+    assert problem("null.py").where.startswith("null.py")
+    Path("latin.py").write_bytes("# é".encode("latin-1"))
+    assert problem("latin.py").where.startswith("latin.py")
+
+
+def test_a_syntax_error_has_its_line(spec) -> None:
+    """In the spec or in a file that it imports."""
+    error = problem(spec("\nexperiment = small(\n"))
+    assert (error.what, error.where) == ("'(' was never closed", "spec.py:3")
+    spec("x = = 1", "helper.py")
+    assert problem(spec("import helper")).where == "helper.py:2"
+
+
+def test_a_spec_that_raises_is_one_message_with_its_line(spec) -> None:
+    """The innermost line of the user's own files, not of the library that raised."""
+    error = problem(spec("\nx = {}['lr']\nexperiment = small()"))
+    assert (error.what, error.where) == ("the spec raised KeyError: 'lr'", "spec.py:3")
+    spec("\ndef half(x):\n    return 1 / x\n", "helper.py")
+    assert problem(spec("from helper import half\nhalf(0)")).where == "helper.py:4"
+    error = problem(spec("import json\n\njson.loads('{')"))
+    assert (error.where, "JSONDecodeError" in error.what) == ("spec.py:4", True)
+
+
+def test_the_line_at_fault_is_not_the_languages_own(spec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though a spec in this repository has the language below the folder above it."""
+    import ocspec
+
+    place = Path(ocspec.__file__).parents[1] / "tests" / "fixtures" / "compiler" / "raises.py"
+    assert place.is_file()
+    monkeypatch.chdir(place.parents[3])
+    assert problem(str(place)).where == "tests/fixtures/compiler/raises.py:7"
+
+
+def test_a_spec_that_exits(spec) -> None:
+    """Does not end the command without a word."""
+    error = problem(spec("raise SystemExit(0)"))
+    assert (error.what, error.where) == ("the spec raised SystemExit: 0", "spec.py:2")
+
+
+def test_all_problems_of_a_file_are_listed(spec) -> None:
+    """Each with its line, its field and its fix."""
+    reference = spec(
+        "a = MinHash(bands=0)\n"
+        "b = Part(dataset='code', wieght=1)\n"
+        "c = Decay(end='low')\n"
+        "experiment = small(shard=3)\n"
+    )
+    error = problem(reference)
+    assert isinstance(error, UserErrors)
+    text = str(error)
+    assert re.findall(r"spec.py:(\d+): (\w+)\.(\w+)", text) == [
+        ("2", "MinHash", "bands"),
+        ("3", "Part", "weight"),
+        ("3", "Part", "wieght"),
+        ("4", "Decay", "end"),
+        ("5", "Experiment", "shard"),
+    ]
+    assert "did you mean 'weight'?" in text
+    assert error.what == "5 problems"
+
+
+def test_what_follows_from_a_problem_is_not_a_problem_of_its_own(spec) -> None:
+    """An object that was refused may make later lines fail."""
+    error = problem(spec("a = MinHash(bands='many')\nx = a.bands * 2 + 'x'\nexperiment = small()"))
+    assert isinstance(error, UserErrors)
+    assert len(error.problems) == 1
+
+
+# ---------------------------------------------------------------- what is left behind
+
+
+def test_an_ablation_starts_from_a_base_in_the_folder_above(spec) -> None:
+    """Which is importable by its name alone."""
+    spec("experiment = small(name='base')", "base.py")
+    reference = spec("from base import experiment\narm = experiment.replace(name='arm')", "ablations/arms.py")
+    experiment, base = load_spec(f"{reference}:arm")
+    assert experiment.name == "arm"
+    assert base.name == "ablations"
+
+
+def test_the_folder_of_the_spec_comes_before_the_one_above(spec) -> None:
+    """Where both have a helper of one name."""
+    spec("NAME = 'above'", "helper.py")
+    spec("NAME = 'beside'", "inner/helper.py")
+    reference = spec("import helper\nexperiment = small(name=helper.NAME)", "inner/spec.py")
+    assert load_spec(reference)[0].name == "beside"
+
+
+@pytest.mark.parametrize("helper", ["helper.py", "helper/__init__.py", "helper/part.py"])
+def test_helpers_of_one_name_do_not_leak_between_specs(spec, helper: str) -> None:
+    """Modules, packages, and packages without an __init__."""
+    module = "helper.part" if helper.endswith("part.py") else "helper"
+    before, path = set(sys.modules), list(sys.path)
+    for name in ("one", "two"):
+        spec(f"NAME = '{name}'", f"{name}/{helper}")
+        reference = spec(f"from {module} import NAME\nexperiment = small(name=NAME)", f"{name}/spec.py")
+        assert load_spec(reference)[0].name == name
+    assert set(sys.modules) == before
+    assert sys.path == path
+
+
+def test_what_fails_leaves_nothing_either(spec) -> None:
+    """Neither a module nor a path."""
+    before, path = set(sys.modules), list(sys.path)
+    spec("1 / 0", "helper.py")
+    problem(spec("import helper"))
+    assert set(sys.modules) == before
+    assert sys.path == path
+
+
+def test_libraries_that_a_spec_imports_stay(spec, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some can be loaded only once in a process; an environment often lies below the folder above the spec."""
+    packages = workplace / ".venv" / "lib"
+    spec("COUNT = []", ".venv/lib/only_once.py")
+    monkeypatch.syspath_prepend(str(packages))
+    reference = spec("import only_once\nexperiment = small()", "specs/spec.py")
+    load_spec(reference)
+    first = sys.modules["only_once"]
+    load_spec(reference)
+    assert sys.modules.pop("only_once") is first
+
+
+def test_an_edit_is_seen_at_once(spec) -> None:
+    """Also one of the same size in the same second, in the spec or in a helper: no stale bytecode is run."""
+    for name in ("one", "two"):
+        spec(f"NAME = '{name}'", "helper.py")
+        for suffix in ("x", "y"):
+            reference = spec(f"import helper\nexperiment = small(name=helper.NAME + '{suffix}')")
+            assert load_spec(reference)[0].name == name + suffix
+    assert not list(Path().rglob("__pycache__"))

@@ -1,0 +1,69 @@
+"""ocspec doctor: what is there, what limits, and what must be put right."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ocspec.cli import doctor
+
+
+def found(ocspec) -> tuple[int, dict[str, dict[str, str]]]:
+    result = ocspec("doctor", "--json")
+    return result.code, {finding["what"]: finding for finding in json.loads(result.out)["findings"]}
+
+
+@pytest.fixture(autouse=True)
+def _free_disk(monkeypatch, tmp_path: Path) -> None:
+    """So much that the machine of the test does not matter."""
+    monkeypatch.chdir(tmp_path)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10**12))
+
+
+def test_a_machine_that_runs_the_tests_is_well(ocspec) -> None:
+    result = ocspec("doctor")
+    assert result.code == 0
+    assert result.out.endswith("\nnothing to put right\n")
+    _, findings = found(ocspec)
+    assert findings["duckdb"]["verdict"] == "ok"
+    assert findings["store"]["found"].startswith("1000.0 GB free at ")
+
+
+def test_packages_of_an_extra_limit_and_others_are_missing(ocspec, monkeypatch) -> None:
+    real = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name in {"submitit", "duckdb"}:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(doctor, "version", version)
+    code, findings = found(ocspec)
+    assert code == 1
+    assert findings["submitit"]["verdict"] == "absent"
+    assert findings["submitit"]["fix"] == "for slurm: pip install 'ocspec[slurm]'"
+    assert findings["duckdb"]["verdict"] == "missing"
+    assert ocspec("doctor").out.endswith("\n1 thing to put right\n")
+
+
+def test_too_little_disk_is_to_be_put_right(ocspec, monkeypatch, tmp_path: Path) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10**9))
+    code, findings = found(ocspec)
+    assert code == 1
+    assert findings["store"]["verdict"] == "missing"
+    assert "--store" in findings["store"]["fix"]
+
+
+def test_programs_that_are_not_there_say_what_follows(ocspec, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    code, findings = found(ocspec)
+    assert code == 0
+    for program in ("git", "sbatch", "nvidia-smi"):
+        assert findings[program]["verdict"] == "absent"
+        assert findings[program]["fix"]

@@ -1,0 +1,142 @@
+"""ocspec submit and ocspec run: what they print, keep and return."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runtime.store import Store
+
+from .conftest import environment
+
+
+def forget(directory: Path, *tasks: str) -> None:
+    """Remove what some tasks made, as if they had never run."""
+    for manifest in directory.glob(".ocspec/artifacts/*/manifest.json"):
+        if json.loads(manifest.read_text())["task"] in tasks:
+            shutil.rmtree(manifest.parent)
+
+
+def test_run_compiles_runs_and_reports(run_result) -> None:
+    assert run_result.code == 0, run_result.err
+    lines = run_result.out.splitlines()
+    assert lines[0].startswith("tiny: 28.5 k parameters")
+    assert re.fullmatch(r"14 ran, 0 reused, 0 cut off, 0 failed in [\d.]+ s", lines[-2])
+    assert lines[-1] == "report: build/tiny/report.html"
+    assert "tiny: 14 of 14 tasks to run in this process" in run_result.err
+    assert re.search(r"s  done       anneal/train$", run_result.err, re.MULTILINE)
+
+
+def test_a_second_submit_reuses_everything(ocspec, built: Path) -> None:
+    result = ocspec("submit")
+    assert result.code == 0
+    assert result.out.startswith("0 ran, 14 reused, 0 cut off, 0 failed in ")
+
+
+def test_only_what_is_missing_runs_in_a_process_of_its_own(ocspec, built: Path) -> None:
+    forget(built, "pretrain/mix")
+    result = ocspec("submit")
+    assert result.code == 0, result.err
+    assert result.out.startswith("1 ran, 13 reused,")
+    assert re.search(r"running    pretrain/mix\n.*done       pretrain/mix\n", result.err)
+    assert Path("build/tiny/logs/pretrain--mix/0.log").exists()
+
+
+def test_what_was_forgotten_and_is_there_is_cut_off(ocspec, built: Path) -> None:
+    shutil.rmtree(".ocspec/fingerprints")
+    result = ocspec("submit", "--inline")
+    assert result.out.startswith("0 ran, 0 reused, 14 cut off, 0 failed in ")
+
+
+def test_a_run_as_json(ocspec, built: Path) -> None:
+    summary = json.loads(ocspec("submit", "--json").out)
+    assert (summary["kind"], summary["experiment"]) == ("submit", "tiny")
+    assert len(summary["reused"]) == 14
+    assert summary["failed"] == []
+
+
+def test_run_with_json_prints_one_object(ocspec, built: Path) -> None:
+    """Of a finished run, so that only the report is made again."""
+    shutil.copytree(Path("build/tiny/base").read_text().strip(), "again")
+    summary = json.loads(ocspec("run", "again/tiny.py", "--json").out)
+    assert summary["kind"] == "run"
+    assert len(summary["reused"]) == 14
+    assert Path(summary["report"]).is_file()
+
+
+@pytest.fixture
+def failing(spec: Path) -> Path:
+    """A spec whose documents are all dropped: the tokenizer has nothing to learn from."""
+    spec.write_text(spec.read_text().replace('("python",)', '("rust",)'))
+    return spec
+
+
+def test_failures_are_listed_with_their_message_and_log(ocspec, failing: Path) -> None:
+    ocspec("compile", str(failing))
+    result = ocspec("submit")
+    assert result.code == 1
+    assert re.match(r"5 ran, 0 reused, 0 cut off, 1 failed, 8 not started in ", result.out)
+    (error,) = [line for line in result.err.splitlines() if line.startswith("error: ")]
+    assert error.startswith("error: tokenizer: the sample ")
+    assert "\n  log: build/tiny/logs/tokenizer/0.log\n" in result.err
+    assert result.err.count("cancelled  code/encode") == 1
+    status = ocspec("status")
+    assert re.search(r"tokenizer +failed +the sample", status.out)
+    assert "5 finished, 0 running, 1 failed, 8 missing" in status.out
+    assert "error: tokenizer: the sample" in ocspec("logs", "tokenizer").out
+
+
+def test_run_makes_no_report_of_a_failed_run(ocspec, failing: Path) -> None:
+    result = ocspec("run", str(failing), "--inline")
+    assert result.code == 1
+    assert "report" not in result.out
+    assert not Path("build/tiny/report.html").exists()
+    assert "log:" not in result.err  # inline shards write none
+
+
+def test_a_source_that_moved_since_is_refused_once(ocspec, spec: Path) -> None:
+    ocspec("compile", str(spec))
+    Path("repositories/alpha/new.py").write_text("x = 1\n")
+    result = ocspec("submit")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.count("source 'library' has changed since the plan was compiled") == 1
+    assert "fix: compile again" in result.err
+    assert not Path("build/tiny/journal").exists()
+
+
+def test_ctrl_c_stops_and_says_what_is_kept(ocspec, spec: Path) -> None:
+    ocspec("compile", str(spec))
+    with subprocess.Popen(
+        [sys.executable, "-m", "ocspec.cli", "submit"],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "running    code/hold-out" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait(60) == 130
+    assert rest.endswith("stopped; 1 task is finished and kept; run `ocspec submit` again to go on\n")
+    assert "Traceback" not in rest
+    assert Store(Path(".ocspec").resolve()).root.is_dir()
+    assert re.search(r"code/hold-out +missing", ocspec("status").out)
+    assert "tiny: 14 tasks, 1 reused, 0 cut off, 13 to run" in ocspec("plan").out
+
+
+def test_a_plan_whose_base_is_gone_is_refused(ocspec, spec: Path) -> None:
+    ocspec("compile", str(spec))
+    Path("build/tiny/base").unlink()
+    result = ocspec("submit")
+    assert result.code == 1
+    assert "compile the spec again" in result.err
