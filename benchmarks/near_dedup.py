@@ -81,9 +81,7 @@ def python_shingles(text: bytes) -> set[bytes]:
 
 def bulk(sets: Iterable[Iterable[Any]], num_perm: int, hashfunc: Callable[[Any], int]) -> list[MinHash]:
     """Sketches by datasketch's own bulk interface, with the permutations that we share."""
-    sketches: list[MinHash] = MinHash.bulk(
-        sets, num_perm=num_perm, seed=1, scheme="affine32", hashfunc=hashfunc
-    )
+    sketches: list[MinHash] = MinHash.bulk(sets, num_perm=num_perm, seed=1, scheme="affine32", hashfunc=hashfunc)
     return sketches
 
 
@@ -163,9 +161,7 @@ def report(texts: pa.Array[Any], bands: int, rows: int, runs: int) -> None:
 
 def main() -> None:
     """Read the arguments, measure, print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", metavar="PATH.parquet")
     parser.add_argument("--configs", default="14x9,16x128", help="bands x rows, comma-separated")
     parser.add_argument("--runs", type=int, default=3)

@@ -71,9 +71,7 @@ def ours(steps: int, threads: int) -> list[float]:
 def write_tokens(directory: Path, count: int = 100_000) -> None:
     """One document of random tokens in Megatron's format."""
     directory.mkdir()
-    np.random.default_rng(0).integers(0, SHAPE.vocab_size, count).astype(np.uint16).tofile(
-        directory / "tokens.bin"
-    )
+    np.random.default_rng(0).integers(0, SHAPE.vocab_size, count).astype(np.uint16).tofile(directory / "tokens.bin")
     header = b"MMIDIDX\x00\x00" + np.array([1], "<u8").tobytes() + b"\x08" + np.array([1, 2], "<u8").tobytes()
     body = np.array([count], "<i4").tobytes() + np.array([0, 0, 1], "<i8").tobytes()
     (directory / "tokens.idx").write_bytes(header + body)

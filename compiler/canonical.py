@@ -89,10 +89,10 @@ def _object(value: Any, path: str) -> Tree:
 
 
 def _default(field: attrs.Attribute[Any], path: str) -> Tree | None:
-    default = field.default
+    default: Any = field.default
     if default is attrs.NOTHING:
         return None
-    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # attrs types Factory as a function
+    if hasattr(default, "factory"):  # attrs.Factory, which its type stubs call a function
         default = default.factory()
     return to_tree(default, f"{path}.{field.name}")
 

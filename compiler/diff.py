@@ -67,16 +67,17 @@ def diff_plans(before: Plan, after: Plan) -> PlanDiff:
 
 
 def diff_specs(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
-    """The changes between two described specs (see `ocspec.base.describe`)."""
-    return _spec(before, after, "", "data")
+    """The changes between two described specs (see `ocspec.base.describe`).
+
+    The experiments' own names say which is which and are no difference.
+    """
+    return (change for change in _spec(before, after, "", "data") if change.path != "name")
 
 
 def _spec(before: dict[str, Any], after: dict[str, Any], path: str, inherited: str) -> Iterator[Change]:
     change_class = after.get("class", inherited)
     if before["kind"] != after["kind"]:
-        yield Change(
-            path=path, kind="changed", change_class=change_class, before=_plain(before), after=_plain(after)
-        )
+        yield Change(path=path, kind="changed", change_class=change_class, before=_plain(before), after=_plain(after))
         return
     for name in sorted({*before["fields"], *after["fields"]}):
         field_class = after["roles"].get(name, change_class)
@@ -112,7 +113,11 @@ def _keyed(before: dict[str, Any], after: dict[str, Any], path: str, change_clas
     common = [key for key in before if key in after], [key for key in after if key in before]
     if common[0] != common[1]:
         yield Change(
-            path=f"{path} (order)", kind="changed", change_class=change_class, before=common[0], after=common[1]
+            path=f"{path} (order)",
+            kind="changed",
+            change_class=change_class,
+            before=common[0],
+            after=common[1],
         )
 
 

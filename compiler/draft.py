@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -37,7 +38,7 @@ class Draft:
     stages: tuple[StageSummary, ...] = ()
     deduplication: tuple[DedupSummary, ...] = ()
 
-    def add(self, *tasks: Task, **changes: object) -> Draft:
+    def add(self, *tasks: Task, **changes: Any) -> Draft:
         """The draft with more tasks."""
         return attrs.evolve(self, tasks=self.tasks + tasks, **changes)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, dataclass_transform
 
 import attrs
 
@@ -20,15 +20,13 @@ from compiler.trainjob import TrainJob
 OutputKind = Literal["table", "files", "log"]
 Granularity = Literal["file", "repository", "chunk"]
 
-_T = TypeVar("_T", bound=type)
-
 
 def label() -> Any:
     """A name for people and paths that does not change what is written: it does not enter a fingerprint."""
     return attrs.field(metadata={"role": "doc"})
 
 
-def execution(default: Any) -> Any:
+def execution(*, default: Any) -> Any:
     """A field that says how or where to run, never what: it does not enter a fingerprint."""
     return attrs.field(default=default, metadata={"role": "execution"})
 
@@ -42,12 +40,14 @@ class Operator:
 
 
 OPERATORS: dict[str, type[Operator]] = {}
+_Op = TypeVar("_Op", bound=Operator)
 
 
-def operator(op_id: str, version: int, **outputs: OutputKind) -> Callable[[_T], _T]:
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(attrs.field, execution, label))
+def operator(op_id: str, version: int, **outputs: OutputKind) -> Callable[[type[_Op]], type[_Op]]:
     """Class decorator: freeze the class, give it its identity and register it under `op_id`."""
 
-    def decorate(cls: _T) -> _T:
+    def decorate(cls: type[_Op]) -> type[_Op]:
         frozen = attrs.frozen(kw_only=True)(cls)
         frozen.op_id, frozen.op_version, frozen.outputs = op_id, version, outputs
         assert op_id not in OPERATORS, f"two operators are called {op_id}"
@@ -84,7 +84,7 @@ class Reader:
     format: Literal["documents", "parquet", "jsonl", "directory"]
     columns: Columns = Columns()
     digest: str = ""
-    location: str = execution("")
+    location: str = execution(default="")
 
 
 @attrs.frozen(kw_only=True)
@@ -247,7 +247,7 @@ class RecallWeb(Operator):
     iterations: int
     domain_share: float
     url_patterns: tuple[str, ...] = ()
-    seed_location: str = execution("")
+    seed_location: str = execution(default="")
 
 
 # ---------------------------------------------------------------- text to tokens
@@ -270,7 +270,7 @@ class ImportTokenizer(Operator):
 
     vocab_size: int
     digest: str = ""
-    location: str = execution("")
+    location: str = execution(default="")
 
 
 @operator("text.encode", version=1, tokens="table")
@@ -307,7 +307,7 @@ class ReadPairs(Operator):
     instruction: str = "instruction"
     output: str = "output"
     digest: str = ""
-    location: str = execution("")
+    location: str = execution(default="")
 
 
 @operator("instruct.decontaminate", version=1, pairs="table", dropped="table")

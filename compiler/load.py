@@ -1,4 +1,4 @@
-"""Loading a spec file: run it, collect every problem, and find the experiment in it. The only place that imports specs."""
+"""Loading a spec file: run it, collect every problem, find the experiment in it. The only place that runs specs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import importlib.util
 import os
 import sys
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
@@ -53,30 +56,56 @@ def _run(path: Path) -> ModuleType:
     The one above, so that an ablation in a folder of its own can start from its base.
     """
     name = "_ocspec_spec_" + "".join(c if c.isalnum() else "_" for c in path.stem)
-    loader = importlib.util.spec_from_file_location(name, path.resolve())
-    assert loader is not None and loader.loader is not None
-    module = importlib.util.module_from_spec(loader)
-    directory, above = str(path.resolve().parent), str(path.resolve().parent.parent)
-    before = set(sys.modules)
-    sys.path[:0] = [directory, above]
-    try:
-        with collect_problems() as problems:
-            try:
-                loader.loader.exec_module(module)
-            except SpecError as error:
-                problems.extend(error.problems)
-            except Exception as error:
-                if not problems:  # else it is most likely their consequence
-                    raise _raised(error, path) from None
-    finally:
-        sys.path.remove(directory)
-        sys.path.remove(above)
-        for added in set(sys.modules) - before:  # a spec's own helpers must not leak into the next spec
-            if str(getattr(sys.modules[added], "__file__", "") or "").startswith(above + os.sep):
-                del sys.modules[added]
+    found = importlib.util.spec_from_file_location(name, path.resolve())
+    if found is None or found.loader is None:
+        raise UserError("not a Python file", where=str(path), fix="give a spec whose name ends in .py")
+    module = importlib.util.module_from_spec(found)
+    with collect_problems() as problems, _own_modules(path) as is_own:
+        try:
+            found.loader.exec_module(module)
+        except SpecError as error:
+            problems.extend(error.problems)
+        except (Exception, SystemExit) as error:
+            if not problems:  # else it is most likely their consequence
+                raise _raised(error, path, is_own) from None
     if problems:
         raise UserErrors([_problem(problem) for problem in problems])
     return module
+
+
+IsOwn = Callable[[ModuleSpec | None], bool]
+
+
+@contextmanager
+def _own_modules(path: Path) -> Iterator[IsOwn]:
+    """Make a spec's folders importable, then forget what was imported from them: the next spec has its own.
+
+    Libraries stay, wherever they lie: an environment may well be inside such a folder, and some can be loaded only
+    once. No bytecode is written: it would outlive an edit within the same second.
+    """
+    folders = path.resolve().parent, path.resolve().parent.parent
+    before, bytecode = set(sys.modules), sys.dont_write_bytecode
+
+    def is_own(found: ModuleSpec | None) -> bool:
+        return found is not None and found.name.partition(".")[0] not in before and _root(found) in folders
+
+    sys.path[:0] = map(str, folders)
+    sys.dont_write_bytecode = True
+    try:
+        yield is_own
+    finally:
+        sys.dont_write_bytecode = bytecode
+        for folder in folders:
+            sys.path.remove(str(folder))
+        for added in [name for name in sys.modules if is_own(getattr(sys.modules[name], "__spec__", None))]:
+            del sys.modules[added]
+
+
+def _root(found: ModuleSpec) -> Path | None:
+    """The directory from which a module was imported, that of its outermost package; None for built-in ones."""
+    places = [found.origin] if found.has_location else [f"{p}/__init__" for p in found.submodule_search_locations or ()]
+    depth = found.name.count(".") + (found.submodule_search_locations is not None)
+    return Path(places[0]).parents[depth] if places and places[0] else None
 
 
 def _problem(problem: Problem) -> UserError:
@@ -86,15 +115,14 @@ def _problem(problem: Problem) -> UserError:
     return UserError(f"{problem.path}: {problem.what}", where=where, fix=problem.fix)
 
 
-def _raised(error: Exception, path: Path) -> UserError:
+def _raised(error: BaseException, path: Path, is_own: IsOwn) -> UserError:
     """A spec that raises, as one message with the line of the spec at fault."""
-    directory = str(path.resolve().parent.parent)
     where = str(path)
     if isinstance(error, SyntaxError) and error.filename:
         return UserError(f"{error.msg}", where=f"{_short(error.filename)}:{error.lineno}", fix="correct the syntax")
-    for frame in traceback.extract_tb(error.__traceback__):
-        if frame.filename.startswith(directory):
-            where = f"{_short(frame.filename)}:{frame.lineno}"
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if is_own(frame.f_globals.get("__spec__")):
+            where = f"{_short(frame.f_code.co_filename)}:{line}"
     return UserError(f"the spec raised {type(error).__name__}: {error}", where=where, fix="correct the spec")
 
 

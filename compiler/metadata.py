@@ -110,9 +110,7 @@ def walk_repositories(root: str | Path) -> Iterator[SourceFile]:
     """
     root = Path(root)
     if not root.is_dir():
-        raise UserError(
-            f"{root} is not a directory", fix="name a directory that holds one directory a repository"
-        )
+        raise UserError(f"{root} is not a directory", fix="name a directory that holds one directory a repository")
     for folder, folders, names in os.walk(root, onerror=_refuse):
         folders[:] = sorted(set(folders) - VCS_NAMES)
         if Path(folder) == root:
@@ -125,9 +123,7 @@ def walk_repositories(root: str | Path) -> Iterator[SourceFile]:
 
 
 def _refuse(error: OSError) -> None:
-    raise UserError(
-        f"cannot read {error.filename}: {error.strerror}", fix="grant access, or move it out"
-    ) from error
+    raise UserError(f"cannot read {error.filename}: {error.strerror}", fix="grant access, or move it out") from error
 
 
 def _glob(location: str) -> Iterator[SourceFile]:
@@ -275,7 +271,5 @@ def locate(path: str, base: Path) -> str:
     try:
         expanded = string.Template(path).substitute(os.environ)
     except (KeyError, ValueError) as error:
-        raise UserError(
-            f"path {path!r}: variable {error} is not set", fix="set it, or write the path out"
-        ) from None
+        raise UserError(f"path {path!r}: variable {error} is not set", fix="set it, or write the path out") from None
     return str(base / Path(expanded).expanduser())

@@ -143,7 +143,9 @@ def _converter() -> cattrs.Converter:
             )
         return converter.structure(fields, cls)
 
-    converter.register_unstructure_hook_func(lambda cls: isinstance(cls, type) and issubclass(cls, Operator), unstructure)
+    converter.register_unstructure_hook_func(
+        lambda cls: isinstance(cls, type) and issubclass(cls, Operator), unstructure
+    )
     converter.register_structure_hook(Operator, structure)
     return converter
 
@@ -185,7 +187,9 @@ def load(path: Path) -> Plan:
     try:
         return loads(file.read_text(encoding="utf-8", errors="replace"), str(file))
     except OSError as error:
-        raise UserError(f"cannot be read ({error.strerror})", where=str(file), fix="run `ocspec compile SPEC`") from None
+        raise UserError(
+            f"cannot be read ({error.strerror})", where=str(file), fix="run `ocspec compile SPEC`"
+        ) from None
 
 
 def save(plan: Plan, directory: Path) -> Path:

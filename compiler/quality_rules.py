@@ -136,9 +136,7 @@ DEFAULT_RULES: tuple[QualityRule, ...] = (
     _rule("frac_lines_dupe_lines_max_text", "frac_lines_dupe_lines", ">", 0.6, _TEXT),
     _rule("frac_chars_comments_max", "frac_chars_comments", ">", 0.8, _CODE_DATA, except_languages=("html",)),
     # Published: counts "todo" inside words too; here it is a word of its own.
-    _rule(
-        "frac_lines_prompt_comments_max", "frac_lines_prompt_comments", ">", 0.01, except_languages=("html",)
-    ),
+    _rule("frac_lines_prompt_comments_max", "frac_lines_prompt_comments", ">", 0.01, except_languages=("html",)),
     _rule("frac_lines_assert_max", "frac_lines_assert", ">", 0.4, except_languages=("shell", "go", "html")),
     # Published for C, C++, Go and Java by regular expressions that take calls for functions; here by the
     # grammar.

@@ -31,7 +31,9 @@ def write_plan(plan: Plan, out: Path, base: Path, profile: Profile) -> Path:
         write_atomically(out / "base", f"{base.resolve()}\n")
         return plans.save(plan, out)
     except OSError as error:
-        raise UserError(f"the plan cannot be written ({error.strerror})", where=str(out), fix="choose another --out") from None
+        raise UserError(
+            f"the plan cannot be written ({error.strerror})", where=str(out), fix="choose another --out"
+        ) from None
 
 
 def remember_latest(plan: Path, build: Path) -> None:

@@ -67,10 +67,8 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "base": "DOC EXECUTION Spec SpecError",
-    "sources": "Columns Declared Directory FunctionPairs Instructions JsonLines Package Parquet PyPI "
-    "WebRecall",
-    "refinement": "GB MB Admit Decontaminate Deduplicate Downsample Filter MinHash Redact Rule "
-    "SelectKeywords",
+    "sources": "Columns Declared Directory FunctionPairs Instructions JsonLines Package Parquet PyPI WebRecall",
+    "refinement": "GB MB Admit Decontaminate Deduplicate Downsample Filter MinHash Redact Rule SelectKeywords",
     "mixture": "Dataset HoldOut Mixture Part",
     "model": "PretrainedTokenizer TrainedBPE Transformer",
     "training": "WSD AdamW Anneal Batches Cosine Curriculum Decay FineTune Parallelism Pretrain",

@@ -20,9 +20,7 @@ class Dataset(Spec):
 
     name: Name = Field(description="What mixtures call it.")
     sources: tuple[Source, ...] = Field(default=(), description="Where its documents come from.")
-    base: Name | None = Field(
-        default=None, description="The data set that it starts from, in place of sources."
-    )
+    base: Name | None = Field(default=None, description="The data set that it starts from, in place of sources.")
     steps: tuple[Step, ...] = Field(default=(), description="Refinement, in this order.")
     declared: Declared | None = Field(
         default=None,
@@ -38,12 +36,8 @@ class Part(Spec):
     """
 
     dataset: Name = Field(description="Name of a data set.")
-    weight: float | int | Fraction = Field(
-        gt=0, description="Relative to the other parts; tokens or percent."
-    )
-    max_epochs: float | int = Field(
-        default=1, gt=0, description="How often a token may be seen in the stage."
-    )
+    weight: float | int | Fraction = Field(gt=0, description="Relative to the other parts; tokens or percent.")
+    max_epochs: float | int = Field(default=1, gt=0, description="How often a token may be seen in the stage.")
 
     @property
     def key(self) -> str:

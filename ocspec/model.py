@@ -21,12 +21,8 @@ class Transformer(Spec):
     hidden_size: int = Field(gt=0, description="Width of the residual stream.")
     intermediate_size: int = Field(gt=0, description="Width of the SwiGLU feed-forward layer.")
     num_heads: int = Field(gt=0, description="Query heads.")
-    num_kv_heads: int = Field(
-        gt=0, description="Key-value heads, each shared by num_heads / num_kv_heads queries."
-    )
-    head_dim: int | None = Field(
-        default=None, gt=0, description="Width of a head; None: hidden_size / num_heads."
-    )
+    num_kv_heads: int = Field(gt=0, description="Key-value heads, each shared by num_heads / num_kv_heads queries.")
+    head_dim: int | None = Field(default=None, gt=0, description="Width of a head; None: hidden_size / num_heads.")
     max_positions: Tokens = Field(gt=0, description="Context length.")
     rope_theta: float = Field(default=10_000.0, gt=0, description="Base of the rotary position embedding.")
     norm_eps: float = Field(default=1e-5, gt=0, description="Epsilon of RMSNorm.")

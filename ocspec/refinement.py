@@ -40,9 +40,7 @@ class MinHash(Spec):
     OpenCoder 2.1: 5-grams, 2048 permutations, 16 bands of 128 rows, a threshold near J = 0.979.
     """
 
-    bands: int = Field(
-        default=16, ge=1, description="Groups of rows; sharing one whole band makes a candidate."
-    )
+    bands: int = Field(default=16, ge=1, description="Groups of rows; sharing one whole band makes a candidate.")
     rows: int = Field(default=128, ge=1, description="Hash functions in a band.")
     ngram: int = Field(default=5, ge=1, description="Words in a shingle.")
     seed: int = Field(default=1, ge=0, description="Chooses the hash functions.")
@@ -68,9 +66,7 @@ class Deduplicate(Step):
     At `repository` granularity a repository is one item, and the verdict applies to all its files.
     """
 
-    granularity: Literal["file", "repository", "chunk"] = Field(
-        default="file", description="What one item is."
-    )
+    granularity: Literal["file", "repository", "chunk"] = Field(default="file", description="What one item is.")
     exact: bool = Field(default=True, description="Items with the same SHA-256 are one cluster.")
     near: MinHash | None = Field(default=MinHash(), description="Similar items too; None: only equal ones.")
     chunk_tokens: Tokens = Field(default=4096, gt=0, description="Length of a chunk in tokens.")
@@ -94,9 +90,7 @@ class Rule(Spec):
 
     name: str = Field(min_length=1, description="Named beside every document that the rule drops.")
     signal: str = Field(min_length=1, description="The quality signal that is looked at.")
-    comparison: Literal["<", ">", "=="] = Field(
-        description="When the signal stands so to the threshold, drop."
-    )
+    comparison: Literal["<", ">", "=="] = Field(description="When the signal stands so to the threshold, drop.")
     threshold: float = Field(description="In the signal's own unit.")
     languages: tuple[str, ...] = Field(default=(), description="Languages that it judges; empty: all.")
     doc_types: tuple[Literal["code", "data", "text"], ...] = Field(
@@ -107,18 +101,14 @@ class Rule(Spec):
 class Filter(Step):
     """Quality rules; one hit drops the document (OpenCoder A.1). Empty `rules` means the catalogue's own."""
 
-    catalogue: Literal["opencoder", "none"] = Field(
-        default="opencoder", description="The rules that come along."
-    )
+    catalogue: Literal["opencoder", "none"] = Field(default="opencoder", description="The rules that come along.")
     rules: tuple[Rule, ...] = Field(default=(), description="Rules of one's own, beside the catalogue's.")
 
 
 class Downsample(Step):
     """Keep at most so many bytes per language, at random but seeded (OpenCoder 2.1: Java and HTML)."""
 
-    caps: dict[str, Bytes] = Field(
-        min_length=1, description="Most bytes of a language; others are left alone."
-    )
+    caps: dict[str, Bytes] = Field(min_length=1, description="Most bytes of a language; others are left alone.")
     seed: int = Field(default=0, description="Chooses the documents that stay.")
 
     @field_validator("caps")
@@ -139,9 +129,7 @@ class SelectKeywords(Step):
 class Decontaminate(Step):
     """Drop documents that hold a benchmark's entry point or share an n-gram with it (OpenCoder 4.3)."""
 
-    benchmarks: tuple[str, ...] = Field(
-        min_length=1, description="Benchmarks whose test sets are looked for."
-    )
+    benchmarks: tuple[str, ...] = Field(min_length=1, description="Benchmarks whose test sets are looked for.")
     ngram: int = Field(default=10, ge=1, description="Words of an overlap that is too long.")
 
 

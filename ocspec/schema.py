@@ -110,9 +110,7 @@ def _complete(cls: type[Spec], definition: dict[str, Any]) -> None:
             numbers = [branch for branch in field["anyOf"] if branch["type"] in {"number", "integer"}]
             for branch in numbers:
                 branch["exclusiveMinimum"] = bound
-        field["x-role"] = next(
-            (mark.name for mark in info.metadata if isinstance(mark, FieldRole)), "semantic"
-        )
+        field["x-role"] = next((mark.name for mark in info.metadata if isinstance(mark, FieldRole)), "semantic")
         unit = _unit(info)
         if unit:
             field["x-unit"] = unit

@@ -19,18 +19,12 @@ class Columns(Spec):
     """Names of a table's columns; an empty name means that the table has no such column."""
 
     content: str = Field(default="content", min_length=1, description="The text of a document.")
-    doc_id: str = Field(
-        default="", description="A unique id; without one it is made from repository and path."
-    )
+    doc_id: str = Field(default="", description="A unique id; without one it is made from repository and path.")
     repo: str = Field(default="repo", description="The repository, or the domain of a web page.")
-    path: str = Field(
-        default="path", description="The path inside the repository; its ending tells the language."
-    )
+    path: str = Field(default="path", description="The path inside the repository; its ending tells the language.")
     language: str = Field(default="", description="The language, where it is known already.")
     stars: str = Field(default="", description="Stars of the repository: who survives deduplication.")
-    commit_time: str = Field(
-        default="", description="Latest commit in seconds since 1970: breaks ties of stars."
-    )
+    commit_time: str = Field(default="", description="Latest commit in seconds since 1970: breaks ties of stars.")
 
 
 class Declared(Spec):
@@ -52,9 +46,7 @@ class Source(Spec):
     abstract: ClassVar[bool] = True
 
     name: Name = Field(description="What the source is called in plans and reports.")
-    declared: Declared | None = Field(
-        default=None, description="Sizes of a source that cannot be seen from here."
-    )
+    declared: Declared | None = Field(default=None, description="Sizes of a source that cannot be seen from here.")
     note: Annotated[str, DOC] = Field(default="", description="Free text; it changes nothing.")
 
 
@@ -113,15 +105,9 @@ class WebRecall(Source):
     than `domain_share` of its pages are.
     """
 
-    pages: Annotated[str, EXECUTION] = Field(
-        min_length=1, description="Parquet files with the columns url, text."
-    )
-    seed: Annotated[str, EXECUTION] = Field(
-        min_length=1, description="Parquet file with the columns text, label."
-    )
-    iterations: int = Field(
-        default=3, ge=1, description="Rounds of train, recall, find domains, grow the seed."
-    )
+    pages: Annotated[str, EXECUTION] = Field(min_length=1, description="Parquet files with the columns url, text.")
+    seed: Annotated[str, EXECUTION] = Field(min_length=1, description="Parquet file with the columns text, label.")
+    iterations: int = Field(default=3, ge=1, description="Rounds of train, recall, find domains, grow the seed.")
     domain_share: float = Field(
         default=0.10, gt=0, lt=1, description="A domain is code-related above this share of recalled pages."
     )
@@ -147,9 +133,7 @@ class FunctionPairs(Source):
     """
 
     dataset: Name = Field(description="The data set whose functions are taken.")
-    languages: tuple[str, ...] = Field(
-        default=("python",), min_length=1, description="Languages to take from."
-    )
+    languages: tuple[str, ...] = Field(default=("python",), min_length=1, description="Languages to take from.")
     min_docstring_chars: Annotated[int, Unit("characters")] = Field(
         default=10, ge=1, description="Functions with a shorter docstring are left out."
     )

@@ -89,9 +89,7 @@ class Decay(_Train):
     """From the learning rate at which the stage before ended down to `end`."""
 
     end: float = Field(gt=0, description="Learning rate at the last step.")
-    shape: Literal["exponential", "linear", "cosine"] = Field(
-        default="exponential", description="Way down to it."
-    )
+    shape: Literal["exponential", "linear", "cosine"] = Field(default="exponential", description="Way down to it.")
 
 
 class Stage(_Train):
@@ -101,15 +99,9 @@ class Stage(_Train):
 
     name: Name = Field(description="What evaluations and reports call it.")
     optimizer: AdamW = Field(default=AdamW(), description="Its state is kept by annealing, fresh elsewhere.")
-    micro_batch: Annotated[Sequences, EXECUTION] = Field(
-        default=1, ge=1, description="Sequences per device and pass."
-    )
-    parallelism: Parallelism = Field(
-        default=Parallelism(), description="How the stage is split over devices."
-    )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        default="auto", description="auto: what the device does well."
-    )
+    micro_batch: Annotated[Sequences, EXECUTION] = Field(default=1, ge=1, description="Sequences per device and pass.")
+    parallelism: Parallelism = Field(default=Parallelism(), description="How the stage is split over devices.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="auto: what the device does well.")
     backend: Literal["torch", "nemo", "megatron"] = Field(default="torch", description="What trains it.")
     kernels: Annotated[Literal["auto", "fused", "portable"], EXECUTION] = Field(
         default="auto", description="auto: fused where the device has them."
@@ -166,9 +158,7 @@ class FineTune(Stage):
     """Instruction tuning: epochs over instruction pairs, the loss on the answer only."""
 
     instructions: tuple[Name, ...] = Field(min_length=1, description="Names of instruction sources.")
-    samples: int | None = Field(
-        default=None, gt=0, description="Samples in all; needed where steps is not given."
-    )
+    samples: int | None = Field(default=None, gt=0, description="Samples in all; needed where steps is not given.")
     epochs: int = Field(ge=1, description="How often each sample is seen.")
     global_batch: Sequences = Field(gt=0, description="Samples in one step, over all devices.")
     max_length: Tokens = Field(gt=0, description="Longer samples are truncated.")
@@ -181,9 +171,7 @@ class FineTune(Stage):
     @model_validator(mode="after")
     def _known(self) -> FineTune:
         if self.steps is None and self.samples is None:
-            raise ValueError(
-                "neither steps nor samples is given; fix: give one, so that the plan knows its length"
-            )
+            raise ValueError("neither steps nor samples is given; fix: give one, so that the plan knows its length")
         if self.num_steps <= self.schedule.warmup_steps:
             raise ValueError(
                 f"a warm-up of {self.schedule.warmup_steps} steps leaves nothing of {self.num_steps} steps"
@@ -194,9 +182,7 @@ class FineTune(Stage):
     @property
     def num_steps(self) -> int:
         """Optimizer steps: whole batches in all epochs."""
-        return (
-            self.steps if self.steps is not None else self.epochs * (self.samples or 0) // self.global_batch
-        )
+        return self.steps if self.steps is not None else self.epochs * (self.samples or 0) // self.global_batch
 
 
 class Curriculum(_Train):

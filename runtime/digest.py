@@ -21,7 +21,13 @@ def digest_output(directory: Path, kind: OutputKind) -> dict[str, Any]:
         from runtime.data.tables import column_names, digest_files
 
         total, rows = digest_files(files)
-        return {"kind": kind, "sum": f"{total:064x}", "rows": rows, "columns": column_names(files), "bytes": size}
+        return {
+            "kind": kind,
+            "sum": f"{total:064x}",
+            "rows": rows,
+            "columns": column_names(files),
+            "bytes": size,
+        }
     listed = {str(path.relative_to(directory)): file_digest(path) for path in files} if kind == "files" else {}
     return {"kind": kind, "files": listed, "bytes": size}
 

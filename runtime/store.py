@@ -121,7 +121,9 @@ class Store:
             for output in manifest["outputs"]:
                 (aside / output).mkdir(parents=True, exist_ok=True)
             files = {str(p.relative_to(aside)): p.stat().st_size for p in sorted(aside.rglob("*")) if p.is_file()}
-            write_atomically(aside / MANIFEST, json.dumps({**manifest, "files": files}, indent=1, sort_keys=True) + "\n")
+            write_atomically(
+                aside / MANIFEST, json.dumps({**manifest, "files": files}, indent=1, sort_keys=True) + "\n"
+            )
             sync_tree(aside)
             os.replace(aside, final)
             sync_directory(final.parent)
@@ -139,7 +141,9 @@ class Store:
             file = path.open("w")
         except OSError as error:
             raise UserError(
-                f"the store cannot be written ({error.strerror})", where=str(self.root), fix="choose another --store"
+                f"the store cannot be written ({error.strerror})",
+                where=str(self.root),
+                fix="choose another --store",
             ) from None
         with file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -168,7 +172,7 @@ def _link_outputs(source: Path, target: Path, shard: int, shards: int) -> None:
 
 
 def sync_tree(root: Path) -> None:
-    """fsync every file and directory below `root`."""
+    """Fsync every file and directory below `root`."""
     for directory, _, files in os.walk(root):
         for name in files:
             with open(os.path.join(directory, name), "rb") as file:

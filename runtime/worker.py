@@ -84,7 +84,13 @@ def task_key(task: Task, inputs: Mapping[str, tuple[Artifact, ...]]) -> tuple[st
 
 
 def _work(
-    task: Task, shard: int, inputs: Mapping[str, tuple[Artifact, ...]], directory: Path, store: Store, key: str, plan: Path
+    task: Task,
+    shard: int,
+    inputs: Mapping[str, tuple[Artifact, ...]],
+    directory: Path,
+    store: Store,
+    key: str,
+    plan: Path,
 ) -> None:
     """Run the operator in `directory` and write down what it made."""
     began, cpu = time.time(), _cpu_seconds()
@@ -150,7 +156,9 @@ def manifest(
     outputs = {name: digest.combine(r["outputs"][name] for r in results) for name in task.op.outputs}
     stats = _sum([result["stats"] for result in results])
     if "in" in stats and stats["in"] != stats["kept"] + _total(stats.get("dropped", {})):
-        raise AssertionError(f"{task.id} lost documents: {stats['in']} in, {stats['kept']} kept, {stats['dropped']} dropped")
+        raise AssertionError(
+            f"{task.id} lost documents: {stats['in']} in, {stats['kept']} kept, {stats['dropped']} dropped"
+        )
     content = [f"{name}\0{output['digest']}" for name, output in sorted(outputs.items()) if "digest" in output]
     return {
         "format_version": 1,
@@ -245,7 +253,9 @@ def main() -> int:
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise
-        sys.stderr.write(f"error: no space left for {args.task} in {args.store}\n  fix: free some, or choose another --store\n")
+        sys.stderr.write(
+            f"error: no space left for {args.task} in {args.store}\n  fix: free some, or choose another --store\n"
+        )
         return 1
     return 0
 

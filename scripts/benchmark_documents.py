@@ -27,9 +27,7 @@ def gather() -> Path:
     task = next(task for task in plans.load(PLAN).tasks if task.op.op_id == OPERATOR)
     artifact = Store(ROOT / ".ocspec").find(task.fingerprint)
     if artifact is None:
-        raise UserError(
-            f"{task.id} has not run", where=str(PLAN), fix="run `make quickstart`, or give DATA=FILE"
-        )
+        raise UserError(f"{task.id} has not run", where=str(PLAN), fix="run `make quickstart`, or give DATA=FILE")
     files = artifact.files("documents")
     TARGET.parent.mkdir(parents=True, exist_ok=True)
     with pq.ParquetWriter(TARGET, pq.read_schema(files[0]), compression="zstd") as writer:

@@ -18,8 +18,8 @@ HEAD = """\
 Written by `scripts/make_cli_reference.py`; change the help texts in `ocspec/cli/`, not this page.
 
 Data goes to stdout, everything else to stderr. JSON objects have a `format_version` and a `kind`. `NO_COLOR`,
-`FORCE_COLOR`, `COLUMNS` and `TERM=dumb` are followed. `OCSPEC_STORE` names the store where `--store` does not;
-`--traceback` or `OCSPEC_TRACEBACK=1` shows the traceback of a bug.
+`FORCE_COLOR`, `COLUMNS` and `TERM=dumb` are followed. `OCSPEC_STORE` names the store where `--store` does
+not; `--traceback` or `OCSPEC_TRACEBACK=1` shows the traceback of a bug.
 """
 
 
@@ -30,7 +30,7 @@ def main() -> None:
 
 def page() -> str:
     """The whole page as Markdown."""
-    # argparse offers no public way to list actions; these two attributes have not changed since it was written.
+    # argparse has no public way to list actions; these attributes are as old as it is.
     verbs = next(a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction)).choices
     sections = [HEAD, f"```text\n{EPILOG}```\n", *(section(verb, verbs[verb]) for verb in VERBS)]
     return "\n".join(sections)

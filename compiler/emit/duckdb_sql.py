@@ -33,10 +33,12 @@ def edges(op: ir.Edges) -> dict[str, str]:
     Band 0 is the exact hash; near bands look only at one item per exact hash, since twins share all bands.
     """
     item, bands = ("doc_id", f"near_{op.key}") if op.granularity == "file" else ("repo", "near")
-    tables = [f"""\
+    tables = [
+        f"""\
 candidate AS (
   SELECT {item} AS item, sha256{"" if op.key is None else f", {bands} AS bands"} FROM keys SEMI JOIN kept USING ({item})
-)"""]
+)"""
+    ]
     parts = []
     if op.exact:
         parts.append(_bucket("sha256", "0", "candidate"))
@@ -63,11 +65,15 @@ QUALIFY first <> second"""
 
 def drop_twins(op: ir.DropTwins) -> dict[str, str]:
     """Training documents in a bucket with a held-out document."""
-    near = "" if op.key is None else f"""
+    near = (
+        ""
+        if op.key is None
+        else f"""
   UNION ALL
   SELECT doc_id, held_out, unnest(near_{op.key})::VARCHAR AS value,
     unnest(range(1, len(near_{op.key}) + 1))::INTEGER AS band
   FROM keys WHERE near_{op.key} IS NOT NULL"""
+    )
     twins = f"""\
 CREATE TEMP TABLE twin AS
 WITH bucket AS (
@@ -145,7 +151,7 @@ def downsample(op: ir.Downsample) -> dict[str, str]:
 CREATE TEMP TABLE sized AS
 SELECT d.doc_id, d.held_out, cap.bytes AS cap,
   sum(CASE WHEN d.held_out THEN 0 ELSE d.bytes END) OVER (
-    PARTITION BY d.language ORDER BY {seeded_order(op.seed, 'd.doc_id')}) AS running
+    PARTITION BY d.language ORDER BY {seeded_order(op.seed, "d.doc_id")}) AS running
 FROM (SELECT doc_id, language, held_out, bytes FROM documents SEMI JOIN selection USING (doc_id)) d
 LEFT JOIN (VALUES {caps}) AS cap(language, bytes) USING (language)"""
     keep = "held_out OR cap IS NULL OR running <= cap"
@@ -202,7 +208,7 @@ def encode_pairs(op: ir.EncodePairs) -> dict[str, str]:
 SELECT instruction, output FROM (
   SELECT * FROM pairs QUALIFY row_number() OVER (PARTITION BY md5(output) ORDER BY pair_id) = 1
 )
-ORDER BY {seeded_order(op.seed, 'pair_id')}{limit}"""
+ORDER BY {seeded_order(op.seed, "pair_id")}{limit}"""
     }
 
 

@@ -19,7 +19,7 @@ def job_name(experiment: str, task_id: str) -> str:
 
 
 def directives(task: Task, profile: Profile, experiment: str) -> dict[str, str]:
-    """sbatch options by name, from the task's resources and the profile's limits."""
+    """Sbatch options by name, from the task's resources and the profile's limits."""
     limits, asked = profile.limits(task.resources.task_class), task.resources
     options = {
         "job-name": job_name(experiment, task.id),

@@ -33,7 +33,9 @@ def nemo_yaml(job: TrainJob) -> str:
     Megatron's `exponential` decay is another curve than ours, so the schedule is given as its phases.
     """
     model, split, batch = job.model, job.parallelism, job.batches[-1]
-    schedule = [f"    - {{shape: {p.shape}, steps: {p.steps}, start: {p.start!r}, end: {p.end!r}}}" for p in job.schedule]
+    schedule = [
+        f"    - {{shape: {p.shape}, steps: {p.steps}, start: {p.start!r}, end: {p.end!r}}}" for p in job.schedule
+    ]
     phases = [
         f"    - {{steps: {b.steps}, global_batch_size: {b.global_batch}, seq_length: {b.sequence_length}}}"
         for b in job.batches

@@ -6,6 +6,8 @@ survivors and writes clean text once. Everything between works on keys.
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from compiler import ir
@@ -79,7 +81,10 @@ def _refine_sources(draft: Draft, dataset: Dataset) -> Draft:
             rules=tuple(rule for step in dataset.steps if isinstance(step, Filter) for rule in _rules(step)),
         ),
         inputs=(*fetched, Input(role="kept", task=kept)),
-        spec_paths=(f"{path}.sources", *(f"{path}.steps.{k}" for k, s in steps if isinstance(s, Redact | Filter))),
+        spec_paths=(
+            f"{path}.sources",
+            *(f"{path}.steps.{k}" for k, s in steps if isinstance(s, Redact | Filter)),
+        ),
         origin=draft.where(dataset),
     )
     return draft.add(refine, datasets={**draft.datasets, name: DatasetTasks(documents=refine.id)})
@@ -179,9 +184,7 @@ def _sign_and_deduplicate(
 
 def minhash_key(near: MinHash, granularity: ir.Granularity = "file") -> ir.MinHashKey:
     """The band keys that a MinHash asks for."""
-    return ir.MinHashKey(
-        granularity=granularity, bands=near.bands, rows=near.rows, ngram=near.ngram, seed=near.seed
-    )
+    return ir.MinHashKey(granularity=granularity, bands=near.bands, rows=near.rows, ngram=near.ngram, seed=near.seed)
 
 
 def _distinct_keys(dedups: list[tuple[str, Deduplicate]], hold_out: bool) -> tuple[ir.MinHashKey, ...]:
@@ -197,46 +200,57 @@ def _admit(dataset: Dataset) -> ir.AdmitRule | None:
     if admit is None:
         return None
     return ir.AdmitRule(
-        max_bytes=admit.max_bytes, languages=tuple(sorted(admit.languages)), doc_types=tuple(sorted(admit.doc_types))
+        max_bytes=admit.max_bytes,
+        languages=tuple(sorted(admit.languages)),
+        doc_types=tuple(sorted(admit.doc_types)),
     )
 
 
 def _deduplicate(
-    draft: Draft, prefix: str, path: str, step: Deduplicate, keys: tuple[ir.MinHashKey, ...], sign: str, kept: str
+    draft: Draft,
+    prefix: str,
+    path: str,
+    step: Deduplicate,
+    keys: tuple[ir.MinHashKey, ...],
+    sign: str,
+    kept: str,
 ) -> tuple[Draft, str]:
     """Edges, then clusters; a repository's signatures are first merged over its files."""
-    common = {"spec_paths": (path,), "origin": draft.where(step)}
+    common: dict[str, Any] = {"spec_paths": (path,), "origin": draft.where(step)}
     survivors = Input(role="kept", task=kept)
-    label = prefix.split("/")[-1]
+    label = prefix.rsplit("/", maxsplit=1)[-1]
     if step.granularity == "chunk":
         near = minhash_key(step.near, "chunk") if step.near else None
         op = ir.DedupChunks(step=label, exact=step.exact, near=near, chunk_tokens=step.chunk_tokens)
-        chunks = Task(id=f"{prefix}/chunks", op=op, inputs=(Input(role="keys", task=sign), survivors), **common)  # type: ignore[arg-type]
+        chunks = Task(id=f"{prefix}/chunks", op=op, inputs=(Input(role="keys", task=sign), survivors), **common)
         return draft.add(chunks), chunks.id
     key = minhash_key(step.near, step.granularity) if step.near else None
     index = keys.index(key) if key else None
-    source, extra = sign, ()
+    source, extra = sign, tuple[Input, ...]()
     if step.granularity == "repository":
         merge = Task(
             id=f"{prefix}/merge",
             op=ir.MergeSignatures(key=key, index=index),
             inputs=(Input(role="keys", task=sign), survivors),
-            **common,  # type: ignore[arg-type]
+            **common,
         )
         draft, source, extra = draft.add(merge), merge.id, (Input(role="repositories", task=merge.id),)
     edges = Task(
         id=f"{prefix}/edges",
-        op=ir.Edges(granularity=step.granularity, exact=step.exact, key=index, bands=step.near.bands if step.near else 0),
+        op=ir.Edges(
+            granularity=step.granularity,
+            exact=step.exact,
+            key=index,
+            bands=step.near.bands if step.near else 0,
+        ),
         inputs=(Input(role="keys", task=source), survivors),
-        **common,  # type: ignore[arg-type]
+        **common,
     )
     cluster = Task(
         id=f"{prefix}/cluster",
-        op=ir.Cluster(
-            step=label, granularity=step.granularity, threshold=step.near.threshold if step.near else None
-        ),
+        op=ir.Cluster(step=label, granularity=step.granularity, threshold=step.near.threshold if step.near else None),
         inputs=(Input(role="keys", task=sign), survivors, Input(role="edges", task=edges.id), *extra),
-        **common,  # type: ignore[arg-type]
+        **common,
     )
     return draft.add(edges, cluster), cluster.id
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from compiler import ir
 from compiler.draft import Draft
@@ -22,7 +23,7 @@ def lower_evaluation(draft: Draft) -> Draft:
 
 
 def _tasks(draft: Draft, evaluation: Evaluation, stage: Stage, number: int) -> list[Task]:
-    common = {"spec_paths": (f"evaluations.{evaluation.name}",), "origin": draft.where(evaluation)}
+    common: dict[str, Any] = {"spec_paths": (f"evaluations.{evaluation.name}",), "origin": draft.where(evaluation)}
     checkpoint = Input(role="checkpoint", task=f"{stage.name}/train")
     tokenizer = Input(role="tokenizer", task=TOKENIZER)
     if isinstance(evaluation, Benchmark):
@@ -33,10 +34,10 @@ def _tasks(draft: Draft, evaluation: Evaluation, stage: Stage, number: int) -> l
             settings=tuple((name, json.dumps(value)) for name, value in sorted(settings.items())),
         )
         task_id = f"{stage.name}/{evaluation.name}"
-        return [Task(id=task_id, op=op, inputs=(checkpoint, tokenizer), **common)]  # type: ignore[arg-type]
+        return [Task(id=task_id, op=op, inputs=(checkpoint, tokenizer), **common)]
     assert isinstance(evaluation, BitsPerByte)
     held_out = tuple(Input(role="documents", task=task) for task in _held_out(draft))
-    sample = {
+    sample: dict[str, Any] = {
         "stage": stage.name,
         "languages": tuple(sorted(evaluation.languages)),
         "max_bytes": evaluation.max_bytes,
@@ -47,7 +48,7 @@ def _tasks(draft: Draft, evaluation: Evaluation, stage: Stage, number: int) -> l
             id=f"{stage.name}/{evaluation.name}",
             op=ir.BitsPerByte(**sample),
             inputs=(checkpoint, tokenizer, *held_out),
-            **common,  # type: ignore[arg-type]
+            **common,
         )
     ]
     if evaluation.ngram_order is not None:
@@ -57,7 +58,7 @@ def _tasks(draft: Draft, evaluation: Evaluation, stage: Stage, number: int) -> l
                 id=f"{stage.name}/{evaluation.name}-ngram",
                 op=ir.NGram(order=evaluation.ngram_order, **sample),
                 inputs=(*seen, tokenizer, *held_out),
-                **common,  # type: ignore[arg-type]
+                **common,
             )
         )
     return tasks

@@ -60,8 +60,7 @@ def shares(mixture: Mixture) -> tuple[ir.DatasetShare, ...]:
     total = sum(weights.values())
     epochs = {part.dataset: exact_share(part.max_epochs) for part in mixture.parts}
     return tuple(
-        ir.DatasetShare(dataset=name, share=weights[name] / total, max_epochs=epochs[name])
-        for name in sorted(weights)
+        ir.DatasetShare(dataset=name, share=weights[name] / total, max_epochs=epochs[name]) for name in sorted(weights)
     )
 
 
@@ -71,7 +70,9 @@ def _tokenizer(draft: Draft) -> Task:
     inputs: tuple[Input, ...] = ()
     if isinstance(tokenizer, PretrainedTokenizer):
         op: ir.Operator = ir.ImportTokenizer(
-            vocab_size=tokenizer.vocab_size, digest=tokenizer.digest or tokenizer.name, location=tokenizer.path
+            vocab_size=tokenizer.vocab_size,
+            digest=tokenizer.digest or tokenizer.name,
+            location=tokenizer.path,
         )
     else:
         assert isinstance(tokenizer, TrainedBPE)
@@ -86,5 +87,3 @@ def _tokenizer(draft: Draft) -> Task:
         )
         inputs = tuple(item for share in op.shares for item in chosen(draft, share.dataset, f":{share.dataset}"))
     return Task(id=TOKENIZER, op=op, inputs=inputs, spec_paths=paths, origin=draft.where(tokenizer))
-
-

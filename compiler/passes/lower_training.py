@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from compiler import ir
 from compiler.draft import Draft
 from compiler.passes.lower_tokens import TOKENIZER, chosen, shares
@@ -109,7 +111,7 @@ def _decontaminated(draft: Draft, pairs: Task) -> tuple[Draft, str]:
 
 
 def _pairs(draft: Draft, source: Source) -> Task:
-    common = {"id": f"instructions/{source.name}", "origin": draft.where(source)}
+    common: dict[str, Any] = {"id": f"instructions/{source.name}", "origin": draft.where(source)}
     paths = (f"instructions.{source.name}",)
     if isinstance(source, FunctionPairs):
         op: ir.Operator = ir.MakePairs(
@@ -118,7 +120,7 @@ def _pairs(draft: Draft, source: Source) -> Task:
             min_docstring_chars=source.min_docstring_chars,
             seed=source.seed,
         )
-        return Task(op=op, inputs=chosen(draft, source.dataset), spec_paths=paths, **common)  # type: ignore[arg-type]
+        return Task(op=op, inputs=chosen(draft, source.dataset), spec_paths=paths, **common)
     assert isinstance(source, Instructions), "other sources of instructions are refused by a rule"
     stats = draft.sources.get(source.name)
     revision = source.declared.revision if source.declared else ""
@@ -131,7 +133,7 @@ def _pairs(draft: Draft, source: Source) -> Task:
         digest=stats.digest if stats else f"declared:{source.name}@{revision}",
         location=source.path,
     )
-    return Task(op=op, spec_paths=paths, **common)  # type: ignore[arg-type]
+    return Task(op=op, spec_paths=paths, **common)
 
 
 def model_shape(model: Transformer, vocab_size: int) -> ModelShape:
@@ -185,9 +187,7 @@ def train_job(
 def batches_of(stage: Stage) -> tuple[BatchPhase, ...]:
     """The stage's batches; a fine-tuning step is counted at its full, padded length."""
     if isinstance(stage, FineTune):
-        return (
-            BatchPhase(steps=stage.num_steps, global_batch=stage.global_batch, sequence_length=stage.max_length),
-        )
+        return (BatchPhase(steps=stage.num_steps, global_batch=stage.global_batch, sequence_length=stage.max_length),)
     assert isinstance(stage, Pretrain | Anneal)
     return tuple(BatchPhase(**batches.model_dump()) for batches in stage.batches)
 

@@ -16,9 +16,7 @@ GPUS_PER_NODE = 8
 def place(draft: Draft) -> Draft:
     """Give each task its shards, what a shard asks for, and its queries."""
     placed = tuple(
-        attrs.evolve(
-            task, shards=shards(task.op, draft.shards), resources=resources(task.op), sql=queries(task.op)
-        )
+        attrs.evolve(task, shards=shards(task.op, draft.shards), resources=resources(task.op), sql=queries(task.op))
         for task in draft.tasks
     )
     return attrs.evolve(draft, tasks=placed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from compiler.draft import Draft
 from compiler.errors import UserError
@@ -31,7 +32,7 @@ def find(draft: Draft) -> Iterator[UserError]:
     """Steps out of order, and refinement steps on a data set that starts from another."""
     for dataset in draft.experiment.data:
         ranks = [(rank(step), step) for step in dataset.steps]
-        for (before, _), (after, step) in zip(ranks, ranks[1:], strict=False):
+        for (before, _), (after, step) in pairwise(ranks):
             if after < before:
                 yield draft.error(
                     step,

@@ -19,7 +19,9 @@ def find(draft: Draft) -> Iterator[UserError]:
         if not isinstance(stage, Anneal):
             continue
         if before is None or isinstance(before, FineTune | Anneal):
-            yield draft.error(stage, f"{stage.name!r} anneals, but no pretraining stands before it", "put Pretrain first")
+            yield draft.error(
+                stage, f"{stage.name!r} anneals, but no pretraining stands before it", "put Pretrain first"
+            )
             continue
         peak = schedule_of(before, None)[-1].end
         if stage.schedule.end >= peak:
@@ -38,7 +40,9 @@ def _start_step(draft: Draft, before: Stage | None, stage: Stage) -> Iterator[Us
     if stage.start_step > steps:
         name = before.name if before else "nothing"
         yield draft.error(
-            stage, f"{stage.name!r} starts at step {stage.start_step:,} of {name!r}, which has {steps:,}", "lower it"
+            stage,
+            f"{stage.name!r} starts at step {stage.start_step:,} of {name!r}, which has {steps:,}",
+            "lower it",
         )
 
 

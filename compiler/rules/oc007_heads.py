@@ -22,7 +22,9 @@ def find(draft: Draft) -> Iterator[UserError]:
         ):
             if number % ranks:
                 yield draft.error(
-                    stage, f"{stage.name!r}: {what} {number} does not divide over {ranks} ranks", "change the parallelism"
+                    stage,
+                    f"{stage.name!r}: {what} {number} does not divide over {ranks} ranks",
+                    "change the parallelism",
                 )
 
 

@@ -28,7 +28,8 @@ def find(draft: Draft) -> Iterator[UserError]:
                 if not low <= rule.threshold <= high:
                     yield draft.error(
                         rule,
-                        f"{rule.signal} lies between {low:g} and {high:g}; {rule.comparison} {rule.threshold:g} is always the same",
+                        f"{rule.signal} lies between {low:g} and {high:g};"
+                        f" {rule.comparison} {rule.threshold:g} is always the same",
                         "choose a threshold inside the range",
                     )
 

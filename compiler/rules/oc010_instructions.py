@@ -14,11 +14,19 @@ def find(draft: Draft) -> Iterator[UserError]:
     """Sources in the wrong place."""
     for source in draft.experiment.instructions:
         if not isinstance(source, Instructions | FunctionPairs):
-            yield draft.error(source, f"{type(source).__name__} gives documents, not instructions", "use Instructions or FunctionPairs")
+            yield draft.error(
+                source,
+                f"{type(source).__name__} gives documents, not instructions",
+                "use Instructions or FunctionPairs",
+            )
     for dataset in draft.experiment.data:
         for source in dataset.sources:
             if isinstance(source, Instructions | FunctionPairs):
-                yield draft.error(source, f"{type(source).__name__} gives instructions, not documents", "list it under instructions=")
+                yield draft.error(
+                    source,
+                    f"{type(source).__name__} gives instructions, not documents",
+                    "list it under instructions=",
+                )
 
 
 RULE = Rule("OC010", "instructions", "Pairs and documents have different columns.", find)

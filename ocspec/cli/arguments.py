@@ -54,9 +54,7 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
 
 def add_store(parser: argparse.ArgumentParser) -> None:
     """--store."""
-    parser.add_argument(
-        "--store", metavar="DIR", help="directory of artefacts (default: $OCSPEC_STORE, else .ocspec)"
-    )
+    parser.add_argument("--store", metavar="DIR", help="directory of artefacts (default: $OCSPEC_STORE, else .ocspec)")
 
 
 def add_compile(parser: argparse.ArgumentParser) -> None:
@@ -68,9 +66,7 @@ def add_compile(parser: argparse.ArgumentParser) -> None:
 
 def add_shards(parser: argparse.ArgumentParser) -> None:
     """--shards."""
-    parser.add_argument(
-        "--shards", metavar="N", type=_positive, help="shards of data tasks (default: the spec's)"
-    )
+    parser.add_argument("--shards", metavar="N", type=_positive, help="shards of data tasks (default: the spec's)")
 
 
 def add_profile(parser: argparse.ArgumentParser) -> None:

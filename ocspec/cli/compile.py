@@ -79,9 +79,7 @@ def show(plan: Plan, file: Path) -> None:
     parameters = f"{quantity(plan.parameters)} parameters, {quantity(embeddings)} of them embeddings"
     print(f"{plan.experiment}: {parameters}\n")
     headers = ("stage", ">steps", ">tokens", "batch x length", "learning rate", ">FLOPs")
-    print_table(
-        headers, [row for stage in plan.stages for row in _rows(stage, plan.task(stage.task))], indent=2
-    )
+    print_table(headers, [row for stage in plan.stages for row in _rows(stage, plan.task(stage.task))], indent=2)
     tokens, flops = sum(s.tokens for s in plan.stages), sum(s.flops for s in plan.stages)
     print(f"  in all {quantity(tokens)} tokens, {scientific(flops)} FLOPs\n")
     for step in plan.deduplication:

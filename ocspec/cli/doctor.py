@@ -54,10 +54,7 @@ def run(args: Namespace) -> int:
     if args.json:
         print_json("doctor", findings=[finding._asdict() for finding in findings])
     else:
-        rows = [
-            (f.what, f.verdict, f.found if f.verdict == "ok" else "; ".join(filter(None, f[2:])))
-            for f in findings
-        ]
+        rows = [(f.what, f.verdict, f.found if f.verdict == "ok" else "; ".join(filter(None, f[2:]))) for f in findings]
         print_table(("what", "verdict", "found"), rows)
         print(f"\n{plural(len(missing), 'thing')} to put right" if missing else "\nnothing to put right")
     return exits.ERROR if missing else exits.OK
@@ -79,9 +76,7 @@ def _disk(store: Path) -> Finding:
     free = shutil.disk_usage(place).free / 1e9
     found = f"{free:.1f} GB free at {place}"
     if not os.access(place, os.W_OK):
-        return Finding(
-            "store", "missing", f"{place} cannot be written", "choose another --store or OCSPEC_STORE"
-        )
+        return Finding("store", "missing", f"{place} cannot be written", "choose another --store or OCSPEC_STORE")
     if free < LEAST_FREE_GB:
         return Finding("store", "missing", found, "free some, or choose another --store or OCSPEC_STORE")
     return Finding("store", "ok", found)

@@ -98,9 +98,7 @@ def value_lines(value: Any, name: str = "") -> Iterator[str]:
     if isinstance(value, dict) or nested:
         if name:
             yield name
-        pairs = (
-            value.items() if isinstance(value, dict) else ((f"[{i}]", part) for i, part in enumerate(value))
-        )
+        pairs = value.items() if isinstance(value, dict) else ((f"[{i}]", part) for i, part in enumerate(value))
         for key, part in pairs:
             for line in value_lines(part, key):
                 yield f"{INDENT}{line}" if name else line

@@ -77,9 +77,7 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, indent
     from rich.padding import Padding
     from rich.table import Table
 
-    table = Table(
-        box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=any(headers)
-    )
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=any(headers))
     for number, header in enumerate(headers, start=1):
         last = number == len(headers)
         right = header.startswith(">")
@@ -114,9 +112,7 @@ def quantity(number: float) -> str:
     """
     for prefix, size in PREFIXES:
         if number >= 0.9995 * size:
-            return (
-                f"{number / size:.3g} {prefix}" if number < 999.5 * size else f"{number / size:,.0f} {prefix}"
-            )
+            return f"{number / size:.3g} {prefix}" if number < 999.5 * size else f"{number / size:,.0f} {prefix}"
     return f"{number:g}"
 
 

@@ -58,9 +58,7 @@ def build_parser() -> Parser:
     for verb in VERBS:
         import_module(f"ocspec.cli.{verb}").add_parser(subparsers)
     for subparser in subparsers.choices.values():
-        subparser.add_argument(
-            "--traceback", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
-        )
+        subparser.add_argument("--traceback", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from runtime.dispatch.base import Event, State
 
 LIVE_ROWS = 12
-ENDED = ("done", "failed", "cancelled")
+WHOLE_TASKS = ("queued", "cancelled")
 
 
 @attrs.define
@@ -109,10 +109,10 @@ class Lines(AbstractContextManager["Lines"]):
         sys.stderr.flush()
 
     def __call__(self, event: Event) -> None:
-        """Note an event and show it; of the shards of a task that is cancelled, the first."""
-        first = not self.tracker.shards(event.task_id, "cancelled")
+        """Note an event and show it; tasks, and not each of their shards, are queued and cancelled."""
+        first = not self.tracker.shards(event.task_id, event.state)
         self.tracker.note(event)
-        if event.state != "cancelled" or first:
+        if first or event.state not in WHOLE_TASKS:
             self.show(event)
 
     def show(self, event: Event) -> None:
@@ -122,7 +122,8 @@ class Lines(AbstractContextManager["Lines"]):
     def line(self, event: Event) -> str:
         """`   3.2 s  running    code/sign  shard 1 of 4`."""
         shards = self.tracker.plan.task(event.task_id).shards
-        what = f"{event.task_id}  shard {event.shard + 1} of {shards}" if shards > 1 else event.task_id
+        which = f"{shards} shards" if event.state in WHOLE_TASKS else f"shard {event.shard + 1} of {shards}"
+        what = f"{event.task_id}  {which}" if shards > 1 else event.task_id
         detail = message(event.task_id, event.detail).split("\n")[0] if event.state != "done" else ""
         head = f"{duration(time.time() - self.tracker.began):>9}  {event.state:<9}  {what}"
         return f"{head}: {detail}" if detail else head

@@ -28,9 +28,7 @@ def run(args: Namespace) -> int:
     states = task_states(plan, Journal(file.parent / "journal"), arguments.store_at(args.store))
     counts = Counter(state.state for state in states)
     if args.json:
-        tasks = [
-            {"id": s.task.id, "state": s.state, "detail": s.detail, "seconds": s.seconds} for s in states
-        ]
+        tasks = [{"id": s.task.id, "state": s.state, "detail": s.detail, "seconds": s.seconds} for s in states]
         print_json("status", experiment=plan.experiment, counts=dict(counts), tasks=tasks)
         return exits.OK
     times = ["" if s.seconds is None else duration(s.seconds) for s in states]

@@ -82,13 +82,12 @@ def submit(plan: Plan, file: Path, args: Namespace) -> Summary:
     tracker = Tracker(plan, file.parent, missing)
     try:
         with follow(tracker) as on_event:
-            summary = run_plan(
-                plan, store, dispatcher(plan, file, store, profile, journal), journal, on_event
-            )
+            summary = run_plan(plan, store, dispatcher(plan, file, store, profile, journal), journal, on_event)
     except KeyboardInterrupt:
         finished = len(plan.tasks) - len(to_run(plan, store))
         raise KeyboardInterrupt(
-            f"stopped; {plural(finished, 'task')} are finished and kept; run `ocspec submit` again to go on"
+            f"stopped; {plural(finished, 'task')} {'is' if finished == 1 else 'are'} finished and kept; "
+            "run `ocspec submit` again to go on"
         ) from None
     say_errors(*failures(tracker, file))
     return summary

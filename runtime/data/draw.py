@@ -206,9 +206,7 @@ def _unit(phases: Sequence[Phase]) -> int:
 def _check_names(names: Sequence[str]) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise UserError(
-            f"data sets share a name: {', '.join(repeated)}", where="mixture", fix="name each once"
-        )
+        raise UserError(f"data sets share a name: {', '.join(repeated)}", where="mixture", fix="name each once")
 
 
 def _limit(max_epochs: Fraction | float, tokens: int) -> float:
@@ -231,9 +229,7 @@ def _over_budget(
     )
 
 
-def _stream(
-    key: tuple[int, str], windows: int, cuts: int, *, first: int, count: int
-) -> npt.NDArray[np.int64]:
+def _stream(key: tuple[int, str], windows: int, cuts: int, *, first: int, count: int) -> npt.NDArray[np.int64]:
     """Parts first .. first + count - 1 of a data set's stream, as numbers of parts in the data set.
 
     `key` is the seed and the data set's name; each of its `windows` is cut into `cuts` parts.

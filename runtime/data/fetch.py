@@ -117,9 +117,7 @@ def _checked(packages: Sequence[PyPIPackage]) -> list[PyPIPackage]:
     problems = []
     for package in ordered:
         if not (_NAME.fullmatch(package.name) and _VERSION.fullmatch(package.version)):
-            problems.append(
-                _error(package, "is no name and version of a package", "write name and version only")
-            )
+            problems.append(_error(package, "is no name and version of a package", "write name and version only"))
         if not _SHA256.fullmatch(package.sha256):
             fix = "run `pip download --no-deps` and `pip hash` on the wheel"
             problems.append(_error(package, f"has {package.sha256!r} as SHA-256, not 64 hex digits", fix))

@@ -1,4 +1,4 @@
-"""Counting what a step keeps and drops, for manifests: in = kept + dropped. Writes the dropped rows, decides nothing."""
+"""Counting what a step keeps and drops: in = kept + dropped. Writes the dropped rows, decides nothing."""
 
 from __future__ import annotations
 
@@ -38,13 +38,25 @@ class Funnel:
         self._writer.__exit__(kind, error, trace)
 
     def drop(
-        self, doc_id: str, rule: str, value: float | None = None, threshold: float | None = None, kept: str | None = None
+        self,
+        doc_id: str,
+        rule: str,
+        value: float | None = None,
+        threshold: float | None = None,
+        kept: str | None = None,
     ) -> None:
         """Count and write one dropped document."""
         self._in += 1
         self._dropped[rule] += 1
         self._rows.append(
-            {"doc_id": doc_id, "step": self._step, "rule": rule, "value": value, "threshold": threshold, "kept": kept}
+            {
+                "doc_id": doc_id,
+                "step": self._step,
+                "rule": rule,
+                "value": value,
+                "threshold": threshold,
+                "kept": kept,
+            }
         )
         if len(self._rows) >= FLUSH_ROWS:
             self._flush()

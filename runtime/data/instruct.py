@@ -14,9 +14,7 @@ from tree_sitter import Node
 
 from runtime.data import treesitter
 
-INSTRUCTION = (
-    "Complete the function below. Its documentation says what it does.\n\n```{language}\n{head}\n```"
-)
+INSTRUCTION = "Complete the function below. Its documentation says what it does.\n\n```{language}\n{head}\n```"
 
 
 @attrs.frozen(kw_only=True)
@@ -157,9 +155,7 @@ _INHERITED = re.compile(r"\{?@inheritdoc\}?|@override", re.IGNORECASE)
 _GAP_BYTES = 200
 
 
-def _under_comment(
-    source: bytes, node: Node, comments: dict[int, Node], marks: tuple[bytes, ...]
-) -> _Function | None:
+def _under_comment(source: bytes, node: Node, comments: dict[int, Node], marks: tuple[bytes, ...]) -> _Function | None:
     """A function with a body in braces under a comment that begins with one of `marks`."""
     name, body = _name(source, node), node.child_by_field_name("body")
     span = _comment_above(source, node.start_byte, comments, marks)

@@ -117,9 +117,7 @@ _STYLES: tuple[tuple[CommentSyntax, str], ...] = (
     (CommentSyntax(("rem ", "REM ", "::")), "batchfile"),
 )
 
-_SYNTAX = {
-    language.replace("|", " "): syntax for syntax, languages in _STYLES for language in languages.split()
-}
+_SYNTAX = {language.replace("|", " "): syntax for syntax, languages in _STYLES for language in languages.split()}
 
 
 def comment_syntax(language: str | None) -> CommentSyntax | None:

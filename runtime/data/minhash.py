@@ -163,9 +163,7 @@ def _lower(signature: _U32, shingles: _U32, count: int, permutations: _U32) -> N
 
 
 @compiled
-def _sign(
-    data: _Bytes, bounds: _I64, ngram: int, permutations: _U32, signatures: _U32
-) -> npt.NDArray[np.int32]:
+def _sign(data: _Bytes, bounds: _I64, ngram: int, permutations: _U32, signatures: _U32) -> npt.NDArray[np.int32]:
     """Fill `signatures` [n, num_perm] for texts data[bounds[0, i]:bounds[1, i]]; return shingle counts."""
     tokens = np.zeros(ngram + _SPAN, dtype=np.uint64)
     shingles = np.empty(_SPAN + _UNROLL, dtype=np.uint32)
@@ -275,9 +273,7 @@ def _buffers(texts: pa.Array[Any]) -> tuple[_Bytes, _I64]:
     """
     wide = pa.types.is_large_string(texts.type) or pa.types.is_large_binary(texts.type)
     if not (wide or pa.types.is_string(texts.type) or pa.types.is_binary(texts.type)):
-        raise UserError(
-            f"MinHash over a column of type {texts.type}", fix="map a string or binary column to `content`"
-        )
+        raise UserError(f"MinHash over a column of type {texts.type}", fix="map a string or binary column to `content`")
     _, offsets_buffer, data_buffer = texts.buffers()
     data = np.frombuffer(memoryview(data_buffer or b""), dtype=np.uint8)
     if len(texts) == 0:

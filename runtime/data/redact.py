@@ -119,9 +119,7 @@ def _comment_end(text: str, start: int, syntax: CommentSyntax) -> int | None:
             return None if end == -1 else end + len(closing)
     position = mark = start
     documentation = _DOC_COMMENT.match(text, start) is not None
-    while (
-        text.startswith(syntax.line, mark) and (_DOC_COMMENT.match(text, mark) is not None) == documentation
-    ):
+    while text.startswith(syntax.line, mark) and (_DOC_COMMENT.match(text, mark) is not None) == documentation:
         newline = text.find("\n", mark)
         if newline == -1:
             return len(text)

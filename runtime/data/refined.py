@@ -12,7 +12,7 @@ from runtime.data.sources import shard_range
 from runtime.data.tables import DOCUMENT_SCHEMA
 
 REFINED_SCHEMA = DOCUMENT_SCHEMA.append(pa.field("bytes", pa.int64())).append(pa.field("held_out", pa.bool_()))
-SELECTION_SCHEMA = pa.schema({"doc_id": pa.string()})
+SELECTION_SCHEMA = pa.schema([("doc_id", pa.string())])
 BATCH_ROWS = 512
 
 
@@ -41,4 +41,5 @@ def selected_ids(files: Sequence[Path]) -> set[str] | None:
     """The ids of a selection, or None where everything is selected."""
     if not files:
         return None
-    return {doc_id for path in files for doc_id in pq.read_table(path, columns=["doc_id"]).column("doc_id").to_pylist()}
+    tables = [pq.read_table(path, columns=["doc_id"]) for path in files]
+    return {str(doc_id) for table in tables for doc_id in table.column("doc_id").to_pylist()}

@@ -105,9 +105,7 @@ def _scan_comments(raw: bytes, syntax: CommentSyntax) -> Iterator[Span]:
     for line in raw.split(b"\n"):
         body = line.lstrip()
         if not closing:
-            closing = next(
-                (end.encode() for start, end in syntax.block if body.startswith(start.encode())), b""
-            )
+            closing = next((end.encode() for start, end in syntax.block if body.startswith(start.encode())), b"")
             comment = bool(closing) or body.startswith(line_markers)
         else:
             comment = True
@@ -388,9 +386,7 @@ def compute(
     """
     unknown = sorted(set(names) - SIGNALS.keys())
     if unknown:
-        raise UserError(
-            f"no such quality signal: {', '.join(unknown)}", fix=f"use one of {', '.join(sorted(SIGNALS))}"
-        )
+        raise UserError(f"no such quality signal: {', '.join(unknown)}", fix=f"use one of {', '.join(sorted(SIGNALS))}")
     values = SignalValues(text, language, doc_type)
     return {name: values[name] for name in names}
 

@@ -73,9 +73,7 @@ def read_documents(
     elif reader.format == "jsonl":
         raw = _batched(_read_json_lines(reader, shard, shards, with_content), reader.source, batch_bytes)
     else:
-        raw = _batched(
-            _read_directory(reader, shard, shards, with_content, on_drop), reader.source, batch_bytes
-        )
+        raw = _batched(_read_directory(reader, shard, shards, with_content, on_drop), reader.source, batch_bytes)
     for batch in raw:
         clean = _drop_unreadable(batch, on_drop) if with_content else batch
         yield from split_bytes(clean.select(names), batch_bytes)
@@ -209,9 +207,7 @@ def _parquet_rows(
                     if position >= span.stop:
                         break
                 if position < min(span.stop, start + group.num_rows):
-                    raise pa.ArrowInvalid(
-                        f"row group {index} holds {position - start} of {group.num_rows} rows"
-                    )
+                    raise pa.ArrowInvalid(f"row group {index} holds {position - start} of {group.num_rows} rows")
             start += group.num_rows
 
 
@@ -240,9 +236,7 @@ def _normalise(
     result: dict[str, Array] = {"source": _constant(source, rows)}
     for field in ("doc_id", "repo", "path", "language"):
         result[field] = (
-            _text(given[field], getattr(columns, field), file)
-            if field in given
-            else pa.nulls(rows, pa.string())
+            _text(given[field], getattr(columns, field), file) if field in given else pa.nulls(rows, pa.string())
         )
     numbers = pa.array(np.arange(first_row + 1, first_row + rows + 1)).cast(pa.string())
     fallback = pc.binary_join_element_wise(_constant(file.name, rows), numbers, "#")
@@ -251,14 +245,10 @@ def _normalise(
     made: Array = pc.binary_join_element_wise(_constant(source, rows), result["repo"], result["path"], "/")
     result["doc_id"] = pc.coalesce(result["doc_id"], made)
     for field in _NUMBERS:
-        result[field] = (
-            _integers(given[field], getattr(columns, field), file) if field in given else _zeros(rows)
-        )
+        result[field] = _integers(given[field], getattr(columns, field), file) if field in given else _zeros(rows)
     if "content" in given:
         result["content"] = _bytes(given["content"], columns.content, file)
-    return pa.RecordBatch.from_pydict(
-        {name: result[name] for name in DOCUMENT_SCHEMA.names if name in result}
-    )
+    return pa.RecordBatch.from_pydict({name: result[name] for name in DOCUMENT_SCHEMA.names if name in result})
 
 
 def _constant(text: str, rows: int) -> Array:
@@ -312,9 +302,7 @@ def _bytes(column: Array, name: str, file: SourceFile) -> Array:
     return column.cast(pa.large_binary())
 
 
-def _check_names(
-    where: str, wanted: Iterable[str], existing: Sequence[str], kind: str, columns: Columns
-) -> None:
+def _check_names(where: str, wanted: Iterable[str], existing: Sequence[str], kind: str, columns: Columns) -> None:
     """Raise UserError for the first wanted column that does not exist, with those that do."""
     for name in wanted:
         if name not in existing:
@@ -439,9 +427,7 @@ def _check_keys(columns: Columns, file: SourceFile) -> None:
         _check_names(file.path, wanted, list(seen), f"key in the first {_KEY_SAMPLE} lines named", columns)
 
 
-def _record(
-    value: dict[str, Any], reader: Reader, file: SourceFile, number: int, with_content: bool
-) -> _Record:
+def _record(value: dict[str, Any], reader: Reader, file: SourceFile, number: int, with_content: bool) -> _Record:
     columns, where = reader.columns, f"{file.path}:{number}"
     names = {field: value.get(name) for field, name in attrs.asdict(columns).items() if name}
     content = names.get("content")
@@ -487,9 +473,7 @@ def _whole(value: Any, name: str, where: str) -> int:
     )
 
 
-def _read_directory(
-    reader: Reader, shard: int, shards: int, with_content: bool, on_drop: OnDrop
-) -> Iterator[_Record]:
+def _read_directory(reader: Reader, shard: int, shards: int, with_content: bool, on_drop: OnDrop) -> Iterator[_Record]:
     """Files by the checksum of their name, so that a shard's files do not depend on which others exist."""
     found = False
     for file in walk_repositories(reader.location):

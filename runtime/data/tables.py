@@ -44,6 +44,12 @@ _DROPPED_COLUMNS: dict[str, pa.DataType] = {
     "kept": pa.string(),
 }
 
+
+def schema_of(columns: dict[str, pa.DataType]) -> pa.Schema:
+    """A schema by column; its type is wide enough for columns of several types."""
+    return pa.schema(columns)
+
+
 DOCUMENT_SCHEMA = pa.schema(_DOCUMENT_COLUMNS)
 """One source file a row; `commit_time` in Unix seconds, 0 where unknown; `content` is UTF-8 without NUL."""
 
@@ -383,11 +389,7 @@ def _encode_column(name: str, column: Array) -> _Encoded:
         return _encode_floats(name, column)
     if is_text(kind):
         payload = pc.fill_null(column.cast(pa.large_binary()), b"")
-        tag = (
-            "s"
-            if pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view()
-            else "y"
-        )
+        tag = "s" if pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view() else "y"
         return ord(tag), pc.binary_length(payload).to_numpy().view(np.uint64), payload
     if _is_list(kind):
         return _encode_lists(name, column)

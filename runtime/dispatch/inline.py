@@ -30,9 +30,7 @@ class InlineDispatcher:
         job, shard = self._waiting.pop(0)
         if self._failed.intersection(job.depends_on):
             self._failed.add(job.task_id)
-            return [
-                Event(task_id=job.task_id, shard=shard, state="cancelled", detail="a task before it failed")
-            ]
+            return [Event(task_id=job.task_id, shard=shard, state="cancelled", detail="a task before it failed")]
         try:
             run_shard(self._plan, job.task_id, shard, self._store)
         except UserError as error:

@@ -117,9 +117,7 @@ class LocalDispatcher:
             else:
                 self._failed.add(task)
                 events.append(
-                    Event(
-                        task_id=task, shard=running.shard, state="failed", detail=_explain(code, running.log)
-                    )
+                    Event(task_id=task, shard=running.shard, state="failed", detail=_explain(code, running.log))
                 )
         return events
 
@@ -130,9 +128,7 @@ class LocalDispatcher:
                 self._failed.add(job.task_id)
                 self._waiting.remove((job, shard))
                 events.append(
-                    Event(
-                        task_id=job.task_id, shard=shard, state="cancelled", detail="a task before it failed"
-                    )
+                    Event(task_id=job.task_id, shard=shard, state="cancelled", detail="a task before it failed")
                 )
         return events
 

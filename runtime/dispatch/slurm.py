@@ -113,9 +113,7 @@ def _site_options(profile: Profile) -> dict[str, str | bool]:
     options = {name.removeprefix("--").replace("_", "-"): value for name, value in profile.sbatch.items()}
     where = f"profile {profile.name!r}"
     if taken := sorted(set(options) & set(OURS)):
-        raise UserError(
-            f"sbatch options {', '.join(taken)} are set by ocspec", where=where, fix="remove them"
-        )
+        raise UserError(f"sbatch options {', '.join(taken)} are set by ocspec", where=where, fix="remove them")
     texts = (profile.partition, profile.account, profile.qos, profile.constraint, *options, *options.values())
     if any("\n" in text or "\r" in text for text in texts):
         raise UserError("a line break in a value for sbatch", where=where, fix="write it on one line")
@@ -211,9 +209,7 @@ class SlurmDispatcher:
         problems = []
         for kind, job in kinds.items():
             script = self.script(attrs.evolve(job, shards=kind.shards))
-            asked = subprocess.run(
-                ["sbatch", "--test-only"], input=script, capture_output=True, text=True, check=False
-            )
+            asked = subprocess.run(["sbatch", "--test-only"], input=script, capture_output=True, text=True, check=False)
             if asked.returncode:
                 problems.append(self._refusal(job, asked.stderr))
         return problems

@@ -115,9 +115,7 @@ def ask(*command: str) -> str:
             command, capture_output=True, text=True, errors="replace", timeout=COMMAND_TIMEOUT_S, check=True
         )
     except subprocess.CalledProcessError as error:
-        raise QueueUnavailable(
-            error.stderr.strip() or f"{command[0]} ended with {error.returncode}"
-        ) from None
+        raise QueueUnavailable(error.stderr.strip() or f"{command[0]} ended with {error.returncode}") from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise QueueUnavailable(str(error)) from None
     return done.stdout
@@ -153,9 +151,7 @@ def last_words(log: Path, lines: int = 12) -> str:
             text = file.read().decode(errors="replace")
     except OSError:
         return "it wrote no log"
-    said = [
-        line for line in text.splitlines() if not line.startswith(("srun: ", "slurmstepd: ", "submitit "))
-    ]
+    said = [line for line in text.splitlines() if not line.startswith(("srun: ", "slurmstepd: ", "submitit "))]
     users = [number for number, line in enumerate(said) if line.startswith(USER_ERROR)]
     if users:
         return "\n".join([said[users[-1]].removeprefix(USER_ERROR), *said[users[-1] + 1 :]])
@@ -246,9 +242,7 @@ class Watcher:
         if row.state in UNSETTLED:
             return self._doubt(job, "failed", f"job {row.job_id} left no result: {row.state}")
         if row.state == "CANCELLED":
-            reason = (
-                "a task that it depends on did not succeed" if row.reason == NEVER else "cancelled in Slurm"
-            )
+            reason = "a task that it depends on did not succeed" if row.reason == NEVER else "cancelled in Slurm"
             return self._report(job, "cancelled", f"job {row.job_id}: {reason}")
         detail = f"job {row.job_id}: {how_it_ended(row)}\n{last_words(job.log)}\n  log: {job.log}"
         return self._report(job, "failed", detail)

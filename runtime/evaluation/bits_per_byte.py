@@ -72,9 +72,7 @@ def bits_table(documents: Iterable[DocumentBits]) -> BitsTable:
     Documents without a language are counted under "(none)". Raises UserError where a document's bits are
     negative or not finite: its model diverged, or it was scored in a precision too low for it.
 
-    >>> table = bits_table(
-    ...     [DocumentBits(8.0, 4, "c"), DocumentBits(2.0, 1, "go"), DocumentBits(6.0, 3, "go")]
-    ... )
+    >>> table = bits_table([DocumentBits(8.0, 4, "c"), DocumentBits(2.0, 1, "go"), DocumentBits(6.0, 3, "go")])
     >>> table["total"]["bits_per_byte"], table["languages"]["go"]
     (2.0, {'documents': 2, 'bytes': 4, 'bits': 8.0, 'bits_per_byte': 2.0})
     """

@@ -15,14 +15,12 @@ from runtime.data import duck
 from runtime.data.bpe import Encoder
 from runtime.data.indexed import IndexedReader
 from runtime.data.operators.tokens import END_OF_TEXT, PREFIX, encoder_of
-from runtime.data.tables import TableWriter
+from runtime.data.tables import TableWriter, schema_of
 from runtime.evaluation.bits_per_byte import DocumentBits, bits_table, document_bits
 from runtime.evaluation.ngram import ByteNGram
 from runtime.task import TaskContext
 
-BITS_SCHEMA = pa.schema(
-    {"doc_id": pa.string(), "language": pa.string(), "bytes": pa.int64(), "bits": pa.float64()}
-)
+BITS_SCHEMA = schema_of({"doc_id": pa.string(), "language": pa.string(), "bytes": pa.int64(), "bits": pa.float64()})
 RESULT_FILE = "bits_per_byte.json"
 
 
@@ -89,7 +87,12 @@ def _texts(encoder: Encoder, readers: list[IndexedReader], order: Any, length: i
 
 def _write(ctx: TaskContext, rows: list[dict[str, Any]], bits: Iterable[float], about: dict[str, str]) -> None:
     scored = [
-        {"doc_id": row["doc_id"], "language": row["language"], "bytes": len(row["content"].encode()), "bits": value}
+        {
+            "doc_id": row["doc_id"],
+            "language": row["language"],
+            "bytes": len(row["content"].encode()),
+            "bits": value,
+        }
         for row, value in zip(rows, bits, strict=True)
     ]
     with TableWriter(ctx.output("bits"), BITS_SCHEMA) as writer:

@@ -140,9 +140,7 @@ def _rate(stage: StageFacts) -> StepSeries:
     """The rate as it was, or as it is planned for a stage that is not finished."""
     if stage.status == "done" and stage.lr:
         return StepSeries(name=stage.summary.name, steps=stage.summary.steps, points=stage.lr)
-    return StepSeries(
-        name=stage.summary.name, steps=stage.summary.steps, points=stage.planned_lr, style="line planned"
-    )
+    return StepSeries(name=stage.summary.name, steps=stage.summary.steps, points=stage.planned_lr, style="line planned")
 
 
 def _funnel_bar(step: FunnelStep, most: int) -> str:

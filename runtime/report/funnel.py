@@ -89,6 +89,4 @@ def _languages(built: Built, sign: str | None, refine: str | None) -> tuple[Lang
         )
         for name in names
     ]
-    return tuple(
-        sorted(rows, key=lambda row: (-(row.clean_bytes or 0), -(row.admitted_bytes or 0), row.language))
-    )
+    return tuple(sorted(rows, key=lambda row: (-(row.clean_bytes or 0), -(row.admitted_bytes or 0), row.language)))

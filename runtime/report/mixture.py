@@ -24,13 +24,9 @@ NO_LANGUAGE = "(none)"
 
 def mixes(built: Built) -> tuple[StageMix, ...]:
     """The mixture of every stage, in the order of the stages."""
-    draws = {
-        task.op.stage: task for task in built.plan.tasks if isinstance(task.op, ir.Draw | ir.DrawSamples)
-    }
+    draws = {task.op.stage: task for task in built.plan.tasks if isinstance(task.op, ir.Draw | ir.DrawSamples)}
     languages: dict[str, Mapping[str, float]] = {}
-    return tuple(
-        _mix(draws[stage.name], built, languages) for stage in built.plan.stages if stage.name in draws
-    )
+    return tuple(_mix(draws[stage.name], built, languages) for stage in built.plan.stages if stage.name in draws)
 
 
 def _mix(task: Task, built: Built, languages: dict[str, Mapping[str, float]]) -> StageMix:
@@ -66,9 +62,7 @@ def _asked(task: Task) -> dict[str, float | None]:
     return {share.dataset: float(share.share) for share in task.op.shares}
 
 
-def _spread(
-    shares: Sequence[float], languages: Sequence[Mapping[str, float]]
-) -> tuple[tuple[str, float], ...]:
+def _spread(shares: Sequence[float], languages: Sequence[Mapping[str, float]]) -> tuple[tuple[str, float], ...]:
     """Shares of languages over all data sets, largest first.
 
     >>> _spread([0.5, 0.5], [{"c": 1.0}, {"c": 0.5, "go": 0.5}])

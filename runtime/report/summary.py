@@ -91,8 +91,14 @@ def _measured(data: ReportData) -> list[str]:
     which = "the last stage" if last is data.bits[-1] else "the last stage measured so far"
     sentences = [f"After {last.stage}, {which}, {_comparison(last)}"]
     if base is not None and base is not last:
-        sentences.append(f"Before fine-tuning, after {base.stage}, {_comparison(base)}")
+        sentences.append(f"Before fine-tuning, after {base.stage}: {_briefly(base)}.")
     return sentences
+
+
+def _briefly(bits: BitsFacts) -> str:
+    if bits.of_yardstick() is None:
+        return decimal(bits.of_model())
+    return f"{decimal(bits.of_model())} against {decimal(bits.of_yardstick())}; {verdict(bits)}"
 
 
 def _comparison(bits: BitsFacts) -> str:

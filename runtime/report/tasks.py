@@ -39,8 +39,7 @@ def versions(built: Built) -> tuple[tuple[dict[str, str], int], ...]:
     """The code that made the artefacts, and how many tasks each version made; most first."""
     found = Counter(json.dumps(a.manifest.get("code", {}), sort_keys=True) for a in built.artifacts.values())
     return tuple(
-        (json.loads(text), count)
-        for text, count in sorted(found.items(), key=lambda item: (-item[1], item[0]))
+        (json.loads(text), count) for text, count in sorted(found.items(), key=lambda item: (-item[1], item[0]))
     )
 
 

@@ -35,11 +35,7 @@ def bits(built: Built) -> tuple[BitsFacts, ...]:
     found = []
     tasks = {task.id: task for task in built.plan.tasks}
     for stage in built.plan.stages:
-        mine = [
-            task
-            for task in tasks.values()
-            if isinstance(task.op, ir.BitsPerByte) and task.op.stage == stage.name
-        ]
+        mine = [task for task in tasks.values() if isinstance(task.op, ir.BitsPerByte) and task.op.stage == stage.name]
         for task in mine:
             ngram = tasks.get(f"{task.id}-ngram")
             found.append(
@@ -91,9 +87,7 @@ def _stage(summary: StageSummary, built: Built) -> StageFacts:
         loss_tokens=stats.get("loss_tokens"),
         final_loss=stats.get("final_loss"),
         tokens_per_second=stats.get("tokens_per_second"),
-        device={
-            k: str(v) for k, v in sorted((built.read_json(task.id, "log/environment.json") or {}).items())
-        },
+        device={k: str(v) for k, v in sorted((built.read_json(task.id, "log/environment.json") or {}).items())},
     )
 
 
@@ -141,6 +135,4 @@ def _totals(result: Mapping[str, Any] | None) -> dict[str, BitsTotal] | None:
 
 
 def _total(total: Mapping[str, Any]) -> BitsTotal:
-    return BitsTotal(
-        documents=total["documents"], num_bytes=total["bytes"], bits_per_byte=total["bits_per_byte"]
-    )
+    return BitsTotal(documents=total["documents"], num_bytes=total["bytes"], bits_per_byte=total["bits_per_byte"])

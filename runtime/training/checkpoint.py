@@ -79,9 +79,7 @@ def _config(shape: ModelShape, dtype: str, bos_eos: tuple[int, int] | None) -> d
     }
 
 
-def _tokenizer_config(
-    tokenizer_file: Path, shape: ModelShape, bos_eos: tuple[int, int] | None
-) -> dict[str, Any]:
+def _tokenizer_config(tokenizer_file: Path, shape: ModelShape, bos_eos: tuple[int, int] | None) -> dict[str, Any]:
     """What `AutoTokenizer` needs beside tokenizer.json: the class, and which tokens begin and end a text."""
     config: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",

@@ -125,9 +125,7 @@ def _map(path: Path, dtype: type[np.generic], offset: int, count: int) -> npt.ND
 
 def _cut_short(path: Path, expected: int) -> UserError:
     found = path.stat().st_size
-    return UserError(
-        f"{found} bytes where the index says {expected}", where=str(path), fix="build the tokens again"
-    )
+    return UserError(f"{found} bytes where the index says {expected}", where=str(path), fix="build the tokens again")
 
 
 class Batches:
@@ -191,11 +189,7 @@ class Batches:
             return self._job.tokens
         total = 0
         for phase, order in zip(self._job.batches, self._orders, strict=True):
-            counts = (
-                self._sample_counts(order, phase.sequence_length)
-                .reshape(phase.steps, phase.global_batch)
-                .sum(1)
-            )
+            counts = self._sample_counts(order, phase.sequence_length).reshape(phase.steps, phase.global_batch).sum(1)
             if not counts.all():
                 raise UserError(
                     f"batch {int(counts.argmin())} of stage {self._job.stage} has no token to learn from: "
@@ -219,9 +213,7 @@ class Batches:
 def _open_answers(file: TokenFile) -> npt.NDArray[np.int32]:
     path = file.directory / "answer_start.npy"
     if not path.is_file():
-        raise UserError(
-            "fine-tuning needs the start of each answer", where=str(path), fix="build the samples again"
-        )
+        raise UserError("fine-tuning needs the start of each answer", where=str(path), fix="build the samples again")
     answers: npt.NDArray[np.int32] = np.load(path, mmap_mode="r")
     if answers.shape != file.lengths.shape:
         raise UserError(f"{answers.size} answers for {file.lengths.size} samples", where=str(path))
@@ -241,13 +233,9 @@ def open_batches(job: TrainJob, tokens: Sequence[Path], blend: Path) -> Batches:
             where=str(blend),
         )
     if len(index.phases) != len(job.batches):
-        raise UserError(
-            f"the blend has {len(index.phases)} phases, the job {len(job.batches)}", where=str(blend)
-        )
+        raise UserError(f"the blend has {len(index.phases)} phases, the job {len(job.batches)}", where=str(blend))
     files = [open_tokens(directory) for directory in tokens]
-    orders = [
-        _open_order(job, number, index.phases[number], files, blend) for number in range(len(job.batches))
-    ]
+    orders = [_open_order(job, number, index.phases[number], files, blend) for number in range(len(job.batches))]
     return Batches(job, files, orders)
 
 
@@ -259,14 +247,10 @@ def _read_index(blend: Path) -> BlendIndex:
         raise UserError("no such blend", where=str(path), fix="build the blend again") from None
     except (json.JSONDecodeError, cattrs.BaseValidationError) as error:
         problem = str(error) if isinstance(error, ValueError) else "; ".join(cattrs.transform_error(error))
-        raise UserError(
-            f"not a blend of format 1: {problem}", where=str(path), fix="build the blend again"
-        ) from error
+        raise UserError(f"not a blend of format 1: {problem}", where=str(path), fix="build the blend again") from error
 
 
-def _open_order(
-    job: TrainJob, number: int, phase: BlendPhase, files: Sequence[TokenFile], blend: Path
-) -> Ints:
+def _open_order(job: TrainJob, number: int, phase: BlendPhase, files: Sequence[TokenFile], blend: Path) -> Ints:
     """The rows of phase `number` that the job uses, checked."""
     batches, path = job.batches[number], blend / phase.order
     if phase.sequence_length != batches.sequence_length:

@@ -39,9 +39,7 @@ class Device:
         cuda = self.torch.type == "cuda"
         return {
             "device": self.torch.type,
-            "device_name": torch.cuda.get_device_name()
-            if cuda
-            else platform.processor() or platform.machine(),
+            "device_name": torch.cuda.get_device_name() if cuda else platform.processor() or platform.machine(),
             "precision": self.precision,
             "precision_reason": self.reason,
             "torch": torch.__version__,

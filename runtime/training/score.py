@@ -94,11 +94,7 @@ def _score(
 ) -> list[LogProbs]:
     """All sequences of a group, windows of like length together."""
     results = [np.empty(max(0, len(sequence) - 1)) for sequence in group]
-    todo = [
-        (n, window)
-        for n, text in enumerate(group)
-        for window in windows(len(text), model.shape.max_positions)
-    ]
+    todo = [(n, window) for n, text in enumerate(group) for window in windows(len(text), model.shape.max_positions)]
     todo.sort(key=lambda item: item[1].stop - item[1].start, reverse=True)
     while todo:
         longest = todo[0][1].stop - todo[0][1].start
@@ -119,8 +115,6 @@ def _score(
 
 def _log_probs(model: LlamaForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> LogProbs:
     """[B, S] log-probabilities of the labels."""
-    losses = functional.cross_entropy(
-        model(ids).flatten(0, 1), labels.flatten(), ignore_index=IGNORE, reduction="none"
-    )
+    losses = functional.cross_entropy(model(ids).flatten(0, 1), labels.flatten(), ignore_index=IGNORE, reduction="none")
     scores: LogProbs = losses.neg().double().view(labels.shape).cpu().numpy()
     return scores

@@ -84,9 +84,7 @@ def check_job(job: TrainJob, init: Path | None) -> None:
             fix="use the nemo or megatron back end, or set tensor, pipeline, context and data to 1",
         )
     if job.steps < 1 or job.micro_batch < 1:
-        raise UserError(
-            f"stage {job.stage} trains for {job.steps} steps, {job.micro_batch} sequences at a time"
-        )
+        raise UserError(f"stage {job.stage} trains for {job.steps} steps, {job.micro_batch} sequences at a time")
     longest = max(phase.sequence_length for phase in job.batches)
     if longest > job.model.max_positions:
         raise UserError(
@@ -94,9 +92,7 @@ def check_job(job: TrainJob, init: Path | None) -> None:
             fix="raise the model's max_positions, or shorten the sequences",
         )
     if job.loss_on == "answer" and job.kind != "finetune":
-        raise UserError(
-            f"stage {job.stage}: loss on answers, but {job.kind} data has none", fix="use kind finetune"
-        )
+        raise UserError(f"stage {job.stage}: loss on answers, but {job.kind} data has none", fix="use kind finetune")
     if (init is None) != (job.start_from == "random"):
         given = "no earlier stage" if init is None else f"the stage at {init}"
         raise UserError(f"stage {job.stage} starts from {job.start_from}, and was given {given}")
@@ -105,9 +101,7 @@ def check_job(job: TrainJob, init: Path | None) -> None:
     check_schedule(job.schedule, job.steps)
 
 
-def _run_steps(
-    trainer: Trainer, first: int, resume: Path, progress: Callable[[int, int, str], None]
-) -> float:
+def _run_steps(trainer: Trainer, first: int, resume: Path, progress: Callable[[int, int, str], None]) -> float:
     """Train from step `first` to the end, saving as the job says; the seconds that it took."""
     job, began = trainer.job, time.perf_counter()
     with (

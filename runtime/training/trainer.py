@@ -107,9 +107,7 @@ class Trainer:
             return 0
         tensors, facts = found
         if facts["job"] != _identity(self.job):
-            raise UserError(
-                f"the state at step {facts['step']} is of another job", where=str(resume), fix="empty it"
-            )
+            raise UserError(f"the state at step {facts['step']} is of another job", where=str(resume), fix="empty it")
         self._load(tensors, facts, resume)
         torch.set_rng_state(tensors["rng.cpu"])
         if "rng.cuda" in tensors and self.device.torch.type == "cuda":
@@ -155,9 +153,7 @@ class Trainer:
         self._load_moments(tensors, facts["optimizer_steps"])
 
     def _load_weights(self, tensors: dict[str, Tensor], where: Path) -> None:
-        weights = {
-            name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")
-        }
+        weights = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
         load_weights(self.model, weights, str(where))
 
     def _load_moments(self, tensors: dict[str, Tensor], steps: int) -> None:

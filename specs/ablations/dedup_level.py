@@ -6,6 +6,8 @@ The paper found file level clearly better on HumanEval and MBPP. The two arms di
 dropped by file in both, so that both are measured on text that neither has seen.
 """
 
+from __future__ import annotations
+
 from opencoder_mini import CODE, experiment
 
 from ocspec import Dataset, Deduplicate

@@ -127,6 +127,5 @@ def mini_plan(mini: Experiment) -> Plan:
 def full_scale() -> dict[str, Plan]:
     """Plans of the experiments of the paper, by size."""
     return {
-        size: compile_experiment(*load_spec(str(ROOT / "specs" / f"opencoder_{size}.py")))
-        for size in ("1_5b", "8b")
+        size: compile_experiment(*load_spec(str(ROOT / "specs" / f"opencoder_{size}.py"))) for size in ("1_5b", "8b")
     }

@@ -46,9 +46,11 @@ SCALARS = (
 PARTS = st.builds(Pair, low=st.integers(-2, 2), high=st.integers(-2, 2)) | st.builds(Twin, low=st.integers(-2, 2))
 VALUES = st.recursive(
     SCALARS | PARTS,
-    lambda inner: st.lists(inner, max_size=3).map(tuple)
-    | st.dictionaries(st.text(max_size=3), inner, max_size=3)
-    | st.frozensets(SCALARS, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+        | st.frozensets(SCALARS, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -189,7 +191,7 @@ def test_zeros_of_both_signs_are_equal_and_the_same() -> None:
 
 def versioned(version: int, **fields: Any) -> Any:
     """An operator of that version with fields `name=default`, as if declared in compiler/ir.py."""
-    body = {"__annotations__": {name: "int" for name in fields}, **fields}
+    body = {"__annotations__": dict.fromkeys(fields, "int"), **fields}
     cls = ir.operator("test.op", version)(type("Op", (ir.Operator,), body))
     del ir.OPERATORS["test.op"]
     return cls
@@ -252,9 +254,7 @@ def job_of(**changes: Any) -> TrainJob:
 def test_how_a_job_runs_and_what_it_is_called_do_not_enter() -> None:
     """Devices, micro batches, checkpoints and the stage's name."""
     plain = identity(ir.TrainTorch(job=job_of()))
-    same = job_of(
-        stage="other", micro_batch=8, parallelism=Parallelism(data=4), kernels="fused", checkpoint_every=5
-    )
+    same = job_of(stage="other", micro_batch=8, parallelism=Parallelism(data=4), kernels="fused", checkpoint_every=5)
     assert identity(ir.TrainTorch(job=same)) == plain
     for changes in ({"seed": 1}, {"precision": "bf16"}, {"start_from": "state"}, {"save_at": 2}):
         assert identity(ir.TrainTorch(job=job_of(**changes))) != plain

@@ -120,14 +120,13 @@ def test_a_spec_that_raises_is_one_message_with_its_line(spec) -> None:
     assert (error.where, "JSONDecodeError" in error.what) == ("spec.py:4", True)
 
 
-def test_the_line_at_fault_is_not_the_languages_own(spec, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though a spec in this repository has the language below the folder above it."""
-    import ocspec
-
-    place = Path(ocspec.__file__).parents[1] / "tests" / "fixtures" / "compiler" / "raises.py"
-    assert place.is_file()
-    monkeypatch.chdir(place.parents[3])
-    assert problem(str(place)).where == "tests/fixtures/compiler/raises.py:7"
+def test_the_line_at_fault_is_not_a_librarys(spec, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though an environment, like the language itself, may lie below the folder above the spec."""
+    spec("def fail(): raise OSError('broken')", ".venv/lib/failing_library.py")
+    monkeypatch.syspath_prepend(str(workplace / ".venv" / "lib"))
+    error = problem(spec("import failing_library\nfailing_library.fail()", "specs/spec.py"))
+    assert (error.what, error.where) == ("the spec raised OSError: broken", "specs/spec.py:3")
+    del sys.modules["failing_library"]
 
 
 def test_a_spec_that_exits(spec) -> None:
@@ -142,7 +141,8 @@ def test_all_problems_of_a_file_are_listed(spec) -> None:
         "a = MinHash(bands=0)\n"
         "b = Part(dataset='code', wieght=1)\n"
         "c = Decay(end='low')\n"
-        "experiment = small(shard=3)\n"
+        "d = AdamW(beta=0.9)\n"
+        "experiment = small()\n"
     )
     error = problem(reference)
     assert isinstance(error, UserErrors)
@@ -152,7 +152,7 @@ def test_all_problems_of_a_file_are_listed(spec) -> None:
         ("3", "Part", "weight"),
         ("3", "Part", "wieght"),
         ("4", "Decay", "end"),
-        ("5", "Experiment", "shard"),
+        ("5", "AdamW", "beta"),
     ]
     assert "did you mean 'weight'?" in text
     assert error.what == "5 problems"

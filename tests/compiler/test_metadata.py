@@ -115,9 +115,7 @@ def test_names_are_relative_to_the_wildcard(tmp_path):
         "y/2.jsonl",
     ]
     assert [file.name for file in list_files("jsonl", f"{tmp_path}/data/x/?.jsonl", name="s")] == ["1.jsonl"]
-    assert [file.name for file in list_files("jsonl", f"{tmp_path}/da[ta]/x/1.jsonl", name="s")] == [
-        "1.jsonl"
-    ]
+    assert [file.name for file in list_files("jsonl", f"{tmp_path}/da[ta]/x/1.jsonl", name="s")] == ["1.jsonl"]
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,7 @@ import pytest
 
 from ocspec.cli.parser import VERBS, build_parser, parse
 
-BLOCK = re.compile(
-    r"^```(?:bash|sh|shell|console)?\n(.*?)^```|((?:^(?: {4}).+\n)+)", re.MULTILINE | re.DOTALL
-)
+BLOCK = re.compile(r"^```(?:bash|sh|shell|console)?\n(.*?)^```|((?:^(?: {4}).+\n)+)", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
 TARGET = re.compile(r"^([a-z][a-z-]*):", re.MULTILINE)
 

@@ -55,10 +55,7 @@ def test_every_module_begins_with_a_docstring(modules: dict[str, ast.Module]) ->
 def test_every_public_function_says_what_it_returns(modules: dict[str, ast.Module]) -> None:
     """Methods included."""
     bare = [
-        f"{name}: {node.name}"
-        for name, module in modules.items()
-        for node in public(module)
-        if node.returns is None
+        f"{name}: {node.name}" for name, module in modules.items() for node in public(module) if node.returns is None
     ]
     assert bare == []
 

@@ -1,4 +1,4 @@
-"""kill -9 at random moments, for real: of the driver, of workers. Nothing finished is repeated, nothing torn is accepted."""
+"""kill -9 of drivers and workers at random moments. Nothing finished is repeated, nothing torn is accepted."""
 
 from __future__ import annotations
 

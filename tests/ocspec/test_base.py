@@ -261,9 +261,7 @@ def test_describe_gives_kind_class_roles_and_fields() -> None:
 def test_describe_keys_siblings_by_name() -> None:
     """So that one inserted in front is one change."""
     before = describe(Panel(knobs=(Knob(name="a"), Knob(name="b"))))["fields"]["knobs"]["keyed"]
-    after = describe(Panel(knobs=(Knob(name="new"), Knob(name="a"), Knob(name="b"))))["fields"]["knobs"][
-        "keyed"
-    ]
+    after = describe(Panel(knobs=(Knob(name="new"), Knob(name="a"), Knob(name="b"))))["fields"]["knobs"]["keyed"]
     assert {key: after[key] for key in before} == before
     assert set(after) - set(before) == {"new"}
 

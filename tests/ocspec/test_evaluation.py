@@ -26,9 +26,7 @@ def test_every_evaluation_has_its_own_name() -> None:
     assert len(names) == len(set(names)) == 9
 
 
-@pytest.mark.parametrize(
-    "kind", [HumanEval, BigCodeBench, LiveCodeBench, MultiPLE, McEval, MdEval, CodeArena]
-)
+@pytest.mark.parametrize("kind", [HumanEval, BigCodeBench, LiveCodeBench, MultiPLE, McEval, MdEval, CodeArena])
 def test_benchmarks_are_greedy_with_one_sample(kind: type[Benchmark]) -> None:
     """OpenCoder 5."""
     benchmark = kind()

@@ -62,9 +62,7 @@ def test_the_total_is_exact() -> None:
     st.decimals(min_value="0.01", max_value=1000, places=2),
 )
 @settings(max_examples=50)
-def test_a_scaled_mixture_keeps_its_proportions_and_sums_to_its_weight(
-    weights: list[object], total: object
-) -> None:
+def test_a_scaled_mixture_keeps_its_proportions_and_sums_to_its_weight(weights: list[object], total: object) -> None:
     """Exactly, whatever the numbers."""
     inner = mixture(*(float(str(weight)) for weight in weights))
     scaled = Mixture(parts=inner.scaled(float(str(total))))

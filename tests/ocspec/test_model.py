@@ -29,9 +29,7 @@ def test_key_value_heads_divide_the_heads(heads: int, kv_heads: int) -> None:
     if heads % kv_heads == 0:
         assert shape(num_heads=heads, num_kv_heads=kv_heads, head_dim=8).num_kv_heads == kv_heads
     else:
-        with pytest.raises(
-            SpecError, match=f"num_heads {heads} is not a multiple of num_kv_heads {kv_heads}"
-        ):
+        with pytest.raises(SpecError, match=f"num_heads {heads} is not a multiple of num_kv_heads {kv_heads}"):
             shape(num_heads=heads, num_kv_heads=kv_heads, head_dim=8)
 
 
@@ -42,9 +40,7 @@ def test_heads_divide_the_width_unless_their_own_is_given() -> None:
     assert shape(num_heads=5, num_kv_heads=5, head_dim=16).head_dim == 16
 
 
-@pytest.mark.parametrize(
-    "field", ["num_layers", "hidden_size", "intermediate_size", "max_positions", "head_dim"]
-)
+@pytest.mark.parametrize("field", ["num_layers", "hidden_size", "intermediate_size", "max_positions", "head_dim"])
 def test_sizes_are_positive(field: str) -> None:
     """Nothing is 0 wide."""
     with pytest.raises(SpecError, match=rf"Transformer\.{field}"):

@@ -38,9 +38,7 @@ def holds(schema: dict[str, Any], value: Any) -> bool:
         "anyOf": lambda branches: any(holds(branch, value) for branch in branches),
         "const": lambda const: value == const,
         "enum": lambda values: value in values,
-        "type": lambda name: (
-            isinstance(value, TYPES[name]) and not (isinstance(value, bool) and name != "boolean")
-        ),
+        "type": lambda name: isinstance(value, TYPES[name]) and not (isinstance(value, bool) and name != "boolean"),
         "required": lambda names: all(name in value for name in names),
         "properties": lambda fields: all(holds(fields[k], v) for k, v in value.items() if k in fields),
         "items": lambda items: all(holds(items, item) for item in value),
@@ -73,11 +71,7 @@ def keywords(schema: Any) -> set[str]:
         return {found for item in schema for found in keywords(item)}
     if not isinstance(schema, dict):
         return set()
-    inner = [
-        v
-        for k, v in schema.items()
-        if k not in {"properties", "$defs", "default", "mapping", "discriminator"}
-    ]
+    inner = [v for k, v in schema.items() if k not in {"properties", "$defs", "default", "mapping", "discriminator"}]
     inner += [v for k in ("properties", "$defs") for v in schema.get(k, {}).values()]
     return set(schema) | {found for item in inner for found in keywords(item)}
 
@@ -106,9 +100,7 @@ def test_every_class_reachable_from_an_experiment_is_defined() -> None:
     assert {"Admit", "WebRecall", "FineTune", "MdEval", "TrainedBPE", "AdamW", "Package"} <= set(DEFINITIONS)
 
 
-@pytest.mark.parametrize(
-    "base", [cls for cls in parts(Experiment) if cls.is_base()], ids=lambda cls: cls.__name__
-)
+@pytest.mark.parametrize("base", [cls for cls in parts(Experiment) if cls.is_base()], ids=lambda cls: cls.__name__)
 def test_a_base_is_one_of_its_kinds_told_apart_by_kind(base: type[Spec]) -> None:
     """With a discriminator, as editors want it."""
     names = [kind.__name__ for kind in concrete_kinds(base) if kind.__module__.startswith("ocspec.")]

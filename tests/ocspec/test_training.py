@@ -79,12 +79,8 @@ def test_pretraining_does_not_decay_by_itself() -> None:
     assert problem.what.startswith("should be WSD or Cosine")
 
 
-@pytest.mark.parametrize(
-    ("samples", "epochs", "batch", "steps"), [(4_000_000, 1, 4096, 976), (367_000, 3, 512, 2150)]
-)
-def test_fine_tuning_takes_whole_batches_of_all_epochs(
-    samples: int, epochs: int, batch: int, steps: int
-) -> None:
+@pytest.mark.parametrize(("samples", "epochs", "batch", "steps"), [(4_000_000, 1, 4096, 976), (367_000, 3, 512, 2150)])
+def test_fine_tuning_takes_whole_batches_of_all_epochs(samples: int, epochs: int, batch: int, steps: int) -> None:
     """The last, incomplete batch is left out."""
     assert finetune(samples=samples, epochs=epochs, global_batch=batch).num_steps == steps
 

@@ -86,7 +86,10 @@ def tiny(corpus: Path, **changes: object) -> Experiment:
     chosen = Dataset(name="chosen", base="code", steps=(SelectKeywords(keywords=("Heap", "sequence")),))
     whole = Mixture(parts=(Part(dataset="code", weight=1, max_epochs=4),))
     mixed = Mixture(
-        parts=(Part(dataset="code", weight=0.8, max_epochs=4), Part(dataset="chosen", weight=0.2, max_epochs=9))
+        parts=(
+            Part(dataset="code", weight=0.8, max_epochs=4),
+            Part(dataset="chosen", weight=0.2, max_epochs=9),
+        )
     )
     return Experiment(
         name="tiny",

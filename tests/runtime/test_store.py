@@ -133,5 +133,8 @@ def test_of_two_processes_one_builds(tmp_path: Path) -> None:
 def test_an_unwritable_store_is_one_message(tmp_path: Path) -> None:
     """The store's path is a file."""
     (tmp_path / "store").write_text("a file")
-    with pytest.raises(UserError, match="store cannot be written"), Store(tmp_path / "store").attempt("k", 1, 0):
+    with (
+        pytest.raises(UserError, match="store cannot be written"),
+        Store(tmp_path / "store").attempt("k", 1, 0),
+    ):
         pass

@@ -144,7 +144,9 @@ def test_progress_is_written_for_the_driver(finished: Finished) -> None:
 def test_a_missing_task_class_is_not_needed(finished: Finished) -> None:
     """Execution fields of a plan may change without touching what is built."""
     bench, plan, path, _ = finished
-    moved = attrs.evolve(plan, tasks=tuple(attrs.evolve(t, resources=attrs.evolve(t.resources, cpus=1)) for t in plan.tasks))
+    moved = attrs.evolve(
+        plan, tasks=tuple(attrs.evolve(t, resources=attrs.evolve(t.resources, cpus=1)) for t in plan.tasks)
+    )
     assert bench.run(moved, path).ran == ()
 
 

@@ -321,9 +321,7 @@ def is_loopback() -> bool:
     try:
         return socket.gethostbyname(name).startswith("127.")
     except OSError:
-        raise ClusterError(
-            f"Slurm needs the host name to resolve: add `127.0.0.1 {name}` to /etc/hosts"
-        ) from None
+        raise ClusterError(f"Slurm needs the host name to resolve: add `127.0.0.1 {name}` to /etc/hosts") from None
 
 
 def free_ports(count: int) -> list[int]:

@@ -31,9 +31,7 @@ def slurm_cluster(slurm_programs: None, tmp_path_factory: pytest.TempPathFactory
     """
     settings = {"MaxArraySize": "4"}
     with pytest.MonkeyPatch.context() as patch:
-        for name in [
-            name for name in os.environ if name.startswith(("SLURM", "SBATCH", "SQUEUE", "SCANCEL"))
-        ]:
+        for name in [name for name in os.environ if name.startswith(("SLURM", "SBATCH", "SQUEUE", "SCANCEL"))]:
             patch.delenv(name)
         with Cluster(tmp_path_factory.mktemp("slurm"), Shape(settings=settings)) as cluster:
             for name, value in cluster.environment.items():

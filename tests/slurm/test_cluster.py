@@ -23,9 +23,7 @@ pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("slurm_programs")]
 
 def ask(cluster: Cluster, *command: str) -> str:
     environment = {**os.environ, **cluster.environment}
-    return subprocess.run(
-        command, env=environment, check=True, capture_output=True, text=True, timeout=30
-    ).stdout
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=30).stdout
 
 
 def wait_until(condition, seconds: float = 10) -> None:

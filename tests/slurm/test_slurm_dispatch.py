@@ -70,9 +70,7 @@ class Run:
         """Submit, wait until every shard has ended, and return the last event of each."""
         self.dispatcher.submit(jobs)
         wanted = {(job.task_id, shard) for job in jobs for shard in job.shards}
-        return last(
-            self.follow(lambda events: {key for key, event in last(events).items() if ended(event)} >= wanted)
-        )
+        return last(self.follow(lambda events: {key for key, event in last(events).items() if ended(event)} >= wanted))
 
     def result(self, task: str, shard: int = 0) -> dict:
         return json.loads(result_file(self.store, task, shard).read_text())
@@ -105,9 +103,7 @@ def states(events: dict[tuple[str, int], Event]) -> dict[tuple[str, int], str]:
 
 
 def queue() -> list[str]:
-    shown = subprocess.run(
-        ["squeue", "--noheader", "--format=%j"], capture_output=True, text=True, check=True
-    )
+    shown = subprocess.run(["squeue", "--noheader", "--format=%j"], capture_output=True, text=True, check=True)
     return shown.stdout.split()
 
 
@@ -158,9 +154,7 @@ def test_each_state_is_told_once(run):
 def test_a_job_gets_what_it_asks_for(run):
     """Processors, also inside the step, memory, devices; a class's limits go before the plan's figures."""
     limits = {"train": ClassLimits(cpus=4, memory_mb=600)}
-    run = run(
-        profile=Profile(minutes=3, classes=limits, setup=("export FROM_SETUP='a b'",), sbatch={"nice": "3"})
-    )
+    run = run(profile=Profile(minutes=3, classes=limits, setup=("export FROM_SETUP='a b'",), sbatch={"nice": "3"}))
     plain = Job(task_id="plain", shards=(0,), cpus=3, memory_mb=512)
     train = Job(task_id="train", shards=(0,), cpus=2, memory_mb=9, gpus=2, task_class="train")
     run.finish(plain, train)
@@ -293,8 +287,7 @@ def test_hostile_task_names_are_only_names(run):
     assert len(set(folders)) == len(HOSTILE)
     assert {folder.parent for folder in folders} == {run.directory / "logs" / "slurm"}
     assert all(
-        (folder / f"{job_id}_0_log.out").exists()
-        for folder, (_, _, job_id) in zip(folders, run.submitted, strict=True)
+        (folder / f"{job_id}_0_log.out").exists() for folder, (_, _, job_id) in zip(folders, run.submitted, strict=True)
     )
     assert all(len(run.dispatcher.label(task).name) <= 100 for task in HOSTILE)
 

@@ -34,9 +34,7 @@ def dispatcher(tmp_path, profile: Profile | None = None, **options) -> SlurmDisp
 def test_names_are_safe_and_differ_where_texts_differ(texts):
     """Whatever a task is called, its name is one plain word of bounded length, and no other task's."""
     names = [slug(text) for text in texts]
-    assert all(
-        re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name) and len(name) <= MAX_LABEL for name in names
-    )
+    assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name) and len(name) <= MAX_LABEL for name in names)
     assert len(set(names)) == len(texts)
 
 
@@ -52,13 +50,9 @@ def test_texts_that_look_alike_get_different_names(one, other):
 def test_the_batch_script_says_what_the_job_needs(tmp_path):
     """The text that `sbatch` gets: an array with its throttle, the class's limits, the mark of the run."""
     limits = {"data": ClassLimits(partition="big", minutes=7, memory_mb=9000)}
-    profile = Profile(
-        partition="main", account="us", max_parallel_shards=2, classes=limits, sbatch={"exclusive": ""}
-    )
+    profile = Profile(partition="main", account="us", max_parallel_shards=2, classes=limits, sbatch={"exclusive": ""})
     lines = dispatcher(tmp_path, profile, tag="run").script(JOB).splitlines()
-    wanted = (
-        "array=0-2%2 time=7 mem=9000M cpus-per-task=2 partition=big account=us job-name=t.run comment=run.t"
-    )
+    wanted = "array=0-2%2 time=7 mem=9000M cpus-per-task=2 partition=big account=us job-name=t.run comment=run.t"
     asked = [*wanted.split(), "kill-on-invalid-dep=yes"]
     missing = [option for option in asked if f"#SBATCH --{option}" not in lines]
     assert missing == []
@@ -177,9 +171,7 @@ def test_last_words_are_the_error_and_not_the_machinery(tmp_path):
     """A UserError is shown alone, anything else as the end of its traceback; a missing log is mentioned."""
     log = tmp_path / "log"
     frames = "submitit WARNING (x)\n" + "".join(f'  File "a.py", line {n}\n' for n in range(40))
-    log.write_text(
-        f"{frames}compiler.errors.UserError: 3 rows\n  fix: them\nsrun: error: n1: task 0: Exited\n"
-    )
+    log.write_text(f"{frames}compiler.errors.UserError: 3 rows\n  fix: them\nsrun: error: n1: task 0: Exited\n")
     assert last_words(log) == "3 rows\n  fix: them"
     log.write_text(f"{frames}ValueError: 7\nslurmstepd: error: x\n")
     assert last_words(log).splitlines()[-1] == "ValueError: 7"

@@ -137,9 +137,7 @@ def test_the_8b_sees_two_and_a_half_trillion_tokens(large: Experiment) -> None:
 
 
 @pytest.mark.parametrize(("size", "steps"), [("1_5b", 23_841), ("8b", 11_920)])
-def test_annealing_is_a_hundred_billion_tokens(
-    experiments: dict[str, Experiment], size: str, steps: int
-) -> None:
+def test_annealing_is_a_hundred_billion_tokens(experiments: dict[str, Experiment], size: str, steps: int) -> None:
     """To a tenth of a billion, for both."""
     _, anneal, *_ = stages(experiments[size])
     (batches,) = anneal.batches
@@ -157,9 +155,7 @@ def test_tuning_starts_from_the_released_base_model(
     assert first.start_step == step
     assert step < batches.steps
     assert step % anneal.checkpoint_every == 0
-    assert step * batches.global_batch * batches.sequence_length / BILLION == pytest.approx(
-        billions, abs=0.05
-    )
+    assert step * batches.global_batch * batches.sequence_length / BILLION == pytest.approx(billions, abs=0.05)
 
 
 @pytest.mark.parametrize(("size", "billions"), [("1_5b", 8.39), ("8b", 16.8)])
@@ -203,9 +199,7 @@ def test_gpus_and_gpu_hours(
 def test_every_batch_divides_over_replicas_and_micro_batches(either: Experiment) -> None:
     """An uneven one would fail at the first step."""
     for stage in either.curriculum.stages:
-        batches = (
-            [stage.global_batch] if isinstance(stage, FineTune) else [b.global_batch for b in stage.batches]
-        )
+        batches = [stage.global_batch] if isinstance(stage, FineTune) else [b.global_batch for b in stage.batches]
         assert all(batch % (stage.micro_batch * stage.parallelism.data) == 0 for batch in batches), stage.name
 
 
@@ -260,17 +254,13 @@ def test_declared_tokens_are_the_weights(either: Experiment) -> None:
 
 
 @pytest.mark.parametrize(("size", "epochs"), [("1_5b", 4), ("8b", 3.5)])
-def test_no_part_is_seen_more_often_than_allowed(
-    experiments: dict[str, Experiment], size: str, epochs: float
-) -> None:
+def test_no_part_is_seen_more_often_than_allowed(experiments: dict[str, Experiment], size: str, epochs: float) -> None:
     """In pretraining as often as the paper says, at most; in annealing once."""
     for stage in stages(experiments[size])[:2]:
         tokens = sum(batches.tokens for batches in stage.batches)
         for part in stage.mixture.parts:
             asked = tokens * exact_share(part.weight) / stage.mixture.total
-            assert asked <= dataset(experiments[size], part.dataset).declared.tokens * part.max_epochs, (
-                part.dataset
-            )
+            assert asked <= dataset(experiments[size], part.dataset).declared.tokens * part.max_epochs, part.dataset
             assert part.max_epochs in {1, epochs}
 
 
@@ -384,9 +374,7 @@ def test_each_contradiction_of_the_sources_is_decided_at_its_place() -> None:
     assert [int(number) for number in table] == list(range(1, 15))
 
 
-def test_both_sizes_share_their_data_and_differ_where_they_should(
-    small: Experiment, large: Experiment
-) -> None:
+def test_both_sizes_share_their_data_and_differ_where_they_should(small: Experiment, large: Experiment) -> None:
     """Same data, tokenizer and instructions; another model and curriculum."""
     same = {name for name in Experiment.model_fields if getattr(small, name) == getattr(large, name)}
     assert same == {

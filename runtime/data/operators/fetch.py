@@ -11,6 +11,13 @@ from runtime.task import TaskContext
 def fetch_packages(op: ir.FetchPackages, ctx: TaskContext) -> None:
     """The packages of this shard as documents."""
     fetched = fetch.fetch_packages(
-        op.packages, out=ctx.out, cache=ctx.cache / "packages", source=op.source, shard=ctx.shard, shards=ctx.shards
+        op.packages,
+        out=ctx.out,
+        cache=ctx.cache / "packages",
+        source=op.source,
+        shard=ctx.shard,
+        shards=ctx.shards,
     )
-    ctx.stats.update(table_stats(fetched.documents, ctx.output("dropped")), packages=fetched.packages, bytes=fetched.bytes)
+    ctx.stats.update(
+        table_stats(fetched.documents, ctx.output("dropped")), packages=fetched.packages, bytes=fetched.bytes
+    )

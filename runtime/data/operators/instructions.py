@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from compiler import ir
@@ -19,7 +21,7 @@ from runtime.data.refined import read_refined, selected_ids
 from runtime.data.tables import TableWriter
 from runtime.task import TaskContext
 
-PAIRS_SCHEMA = pa.schema({name: pa.string() for name in ("pair_id", "language", "instruction", "output")})
+PAIRS_SCHEMA = pa.schema([(name, pa.string()) for name in ("pair_id", "language", "instruction", "output")])
 READERS = {"parquet": "read_parquet", "jsonl": "read_json_auto"}
 
 
@@ -88,7 +90,7 @@ def encode_pairs(op: ir.EncodePairs, ctx: TaskContext) -> None:
     ctx.stats.update(samples=len(starts), too_long=skipped, tokens=tokens)
 
 
-def chat_tokens(encoder: Encoder, instruction: str, output: str) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def chat_tokens(encoder: Encoder, instruction: str, output: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Prompt and answer in ChatML; the answer ends with a newline, the end mark and end-of-text (OpenCoder 4)."""
     start, end = encoder.special("<|im_start|>"), encoder.special("<|im_end|>")
     user, assistant = encoder.encode(f"user\n{instruction}"), encoder.encode("assistant\n")

@@ -16,7 +16,7 @@ from runtime.data.languages import doc_type, language_of
 from runtime.data.lsh import band_keys
 from runtime.data.minhash import MinHasher
 from runtime.data.operators.reading import documents
-from runtime.data.tables import TableWriter
+from runtime.data.tables import TableWriter, schema_of
 from runtime.task import TaskContext
 
 KEY_COLUMNS: dict[str, pa.DataType] = {
@@ -29,7 +29,7 @@ KEY_COLUMNS: dict[str, pa.DataType] = {
     "held_out": pa.bool_(),
     "sha256": pa.binary(),
 }
-SIGNATURE_SCHEMA = pa.schema({"repo": pa.string(), "key": pa.int64(), "signature": pa.list_(pa.uint32())})
+SIGNATURE_SCHEMA = schema_of({"repo": pa.string(), "key": pa.int64(), "signature": pa.list_(pa.uint32())})
 Signatures = dict[tuple[str, int], np.ndarray[Any, np.dtype[np.uint32]]]
 
 
@@ -114,7 +114,7 @@ class _Signer:
                 rows = [band.tolist() if n else None for band, n in zip(bands, shingles, strict=True)]
                 keys = keys.append_column(f"near_{index}", pa.array(rows, pa.list_(pa.uint64())))
             else:
-                self._merge(index, table.column("repo").to_pylist(), signatures[shingles > 0], shingles)
+                self._merge(index, list(map(str, table.column("repo").to_pylist())), signatures[shingles > 0], shingles)
         return keys
 
     def _merge(self, index: int, repos: list[str], signatures: Any, shingles: Any) -> None:

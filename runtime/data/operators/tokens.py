@@ -17,11 +17,11 @@ from runtime.data.bpe import train_bpe as train
 from runtime.data.draw import apportion
 from runtime.data.indexed import IndexedWriter
 from runtime.data.refined import read_refined, selected_ids
-from runtime.data.tables import TableWriter
+from runtime.data.tables import TableWriter, schema_of
 from runtime.task import TaskContext
 
 END_OF_TEXT = "<|endoftext|>"
-TOKENS_SCHEMA = pa.schema({"doc_id": pa.string(), "tokens": pa.list_(pa.int32())})
+TOKENS_SCHEMA = schema_of({"doc_id": pa.string(), "tokens": pa.list_(pa.int32())})
 PREFIX = "tokens"
 
 
@@ -35,7 +35,7 @@ def train_bpe(op: ir.TrainBPE, ctx: TaskContext) -> None:
                 duck.selection_view(connection, ctx.files(f"selection:{dataset}", "selection"))
                 connection.execute(f"SET VARIABLE sample_bytes = {size}")
                 for batch in duck.batches(connection, ctx.sql["sample"]):
-                    yield from batch.column("content").to_pylist()
+                    yield from map(str, batch.column("content").to_pylist())
 
     train(texts(), op.vocab_size, op.special_tokens, ctx.output("tokenizer"))
 
@@ -46,18 +46,21 @@ def import_tokenizer(op: ir.ImportTokenizer, ctx: TaskContext) -> None:
     try:
         shutil.copyfile(source, ctx.output("tokenizer") / TOKENIZER_FILE)
     except OSError as error:
-        raise UserError(f"the tokenizer cannot be read ({error.strerror})", where=source, fix="correct its path") from None
-    size = encoder_of(ctx, ctx.out).vocab_size
+        raise UserError(
+            f"the tokenizer cannot be read ({error.strerror})", where=source, fix="correct its path"
+        ) from None
+    size = Encoder.load(ctx.output("tokenizer") / TOKENIZER_FILE).vocab_size
     if size > op.vocab_size:
         raise UserError(
-            f"the tokenizer has {size} entries, the spec says {op.vocab_size}", where=source, fix="raise vocab_size"
+            f"the tokenizer has {size} entries, the spec says {op.vocab_size}",
+            where=source,
+            fix="raise vocab_size",
         )
 
 
-def encoder_of(ctx: TaskContext, root: object = None) -> Encoder:
+def encoder_of(ctx: TaskContext) -> Encoder:
     """The encoder of the task's tokenizer."""
-    directory = ctx.output("tokenizer") if root is not None else ctx.input("tokenizer").path / "tokenizer"
-    return Encoder.load(directory / TOKENIZER_FILE)
+    return Encoder.load(ctx.input("tokenizer").path / "tokenizer" / TOKENIZER_FILE)
 
 
 def encode(op: ir.Encode, ctx: TaskContext) -> None:
@@ -87,16 +90,19 @@ def pack(op: ir.Pack, ctx: TaskContext) -> None:
     """All documents in a seeded order as tokens.bin and tokens.idx."""
     dtype = encoder_of(ctx).dtype
     total = documents = 0
-    with duck.session(ctx, tokens=ctx.files("tokens", "tokens")) as connection:
-        with IndexedWriter(ctx.output("tokens") / PREFIX, dtype) as writer:
-            for batch in duck.batches(connection, ctx.sql["tokens"]):
-                for row in batch.column("tokens"):
-                    ids = row.values.to_numpy()
-                    writer.add(ids)
-                    total += len(ids)
-                    documents += 1
+    with (
+        duck.session(ctx, tokens=ctx.files("tokens", "tokens")) as connection,
+        IndexedWriter(ctx.output("tokens") / PREFIX, dtype) as writer,
+    ):
+        for batch in duck.batches(connection, ctx.sql["tokens"]):
+            for row in batch.column("tokens"):
+                ids = row.values.to_numpy()
+                writer.add(ids)
+                total += len(ids)
+                documents += 1
     if not documents:
         raise UserError(
-            f"no document of data set {op.dataset!r} is left for training", fix="look at the funnel: loosen its steps"
+            f"no document of data set {op.dataset!r} is left for training",
+            fix="look at the funnel: loosen its steps",
         )
     ctx.stats.update(documents=documents, tokens=total)

@@ -14,14 +14,12 @@ from compiler import ir
 from compiler.errors import UserError
 from runtime.data import duck
 from runtime.data.funnel import table_stats
-from runtime.data.tables import DROPPED_SCHEMA, TableWriter
+from runtime.data.tables import DROPPED_SCHEMA, TableWriter, schema_of
 from runtime.task import TaskContext
 
-EDGE_SCHEMA = pa.schema({"first": pa.string(), "second": pa.string(), "band": pa.int32()})
-KEPT_SCHEMA = pa.schema(
-    {"doc_id": pa.string(), "repo": pa.string(), "language": pa.string(), "held_out": pa.bool_()}
-)
-REPOSITORY_SCHEMA = pa.schema({"repo": pa.string(), "sha256": pa.binary(), "near": pa.list_(pa.uint64())})
+EDGE_SCHEMA = schema_of({"first": pa.string(), "second": pa.string(), "band": pa.int32()})
+KEPT_SCHEMA = schema_of({"doc_id": pa.string(), "repo": pa.string(), "language": pa.string(), "held_out": pa.bool_()})
+REPOSITORY_SCHEMA = schema_of({"repo": pa.string(), "sha256": pa.binary(), "near": pa.list_(pa.uint64())})
 
 
 def kept_files(ctx: TaskContext) -> list[Path]:
@@ -73,7 +71,9 @@ def merge_signatures(op: ir.MergeSignatures, ctx: TaskContext) -> None:
 
 def _repository_bands(op: ir.MergeSignatures, ctx: TaskContext) -> dict[str, list[int]]:
     """Band keys per repository: minima over what the shards of sign found."""
-    from runtime.data.lsh import band_keys  # loads numba, half a second that the other group tasks need not wait
+    from runtime.data.lsh import (
+        band_keys,  # loads numba, half a second that the other group tasks need not wait
+    )
 
     assert op.key is not None
     merged: dict[str, np.ndarray[tuple[int], np.dtype[np.uint32]]] = {}
@@ -95,9 +95,11 @@ def _components(files: Sequence[Path]) -> pa.Table:
 
     table = pa.concat_tables([pq.read_table(path, columns=["first", "second"]) for path in files])
     ends = pa.chunked_array(table.column("first").chunks + table.column("second").chunks, pa.string())
-    items = np.array(sorted(set(ends.to_pylist())), dtype=object)
+    items = np.array(sorted(map(str, set(ends.to_pylist()))), dtype=object)
     index = {item: i for i, item in enumerate(items)}
-    left, right = (np.array([index[item] for item in table.column(c).to_pylist()], dtype=np.int64) for c in ("first", "second"))
+    left, right = (
+        np.array([index[item] for item in table.column(c).to_pylist()], dtype=np.int64) for c in ("first", "second")
+    )
     labels = connected_components(len(items), left, right)
     clusters = [items[label] for label in labels]
     return pa.table({"item": pa.array(items, pa.string()), "cluster": pa.array(clusters, pa.string())})

@@ -35,9 +35,7 @@ def bits_bars(pairs: Sequence[BitsPair], yardstick: str, width: float) -> str:
     values = [v for pair in pairs for v in (pair.model, pair.yardstick) if v is not None]
     x = Scale(0, max(values, default=1.0) or 1.0, left, width - 110)
     parts = [bottom_ticks(x, ticks(0, x.high, 4), height - BOTTOM, width - 110)]
-    parts.append(
-        svg.text("bits per byte", (x.start + x.end) / 2, height - 4, text_anchor="middle", class_="tick")
-    )
+    parts.append(svg.text("bits per byte", (x.start + x.end) / 2, height - 4, text_anchor="middle", class_="tick"))
     for index, pair in enumerate(pairs):
         top = TOP + index * row
         name = svg.fit(pair.stage, int((left - 10) / (12 * svg.CHARACTER_WIDTH)))

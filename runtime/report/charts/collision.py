@@ -37,9 +37,7 @@ def collision_curve(bands: int, rows: int, threshold: float) -> str:
         f" threshold {threshold:.3f}",
         horizontal_grid(y, [0, 0.25, 0.5, 0.75, 1], LEFT, WIDTH - RIGHT),
         bottom_ticks(x, [low + (1 - low) * i / 5 for i in range(6)], HEIGHT - BOTTOM, WIDTH - RIGHT),
-        svg.text(
-            "Jaccard similarity", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, text_anchor="middle", class_="tick"
-        ),
+        svg.text("Jaccard similarity", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, text_anchor="middle", class_="tick"),
         svg.element("line", x1=mark, x2=mark, y1=TOP, y2=HEIGHT - BOTTOM, class_="threshold"),
         svg.polyline([(x(j), y(probability(bands, rows, j))) for j in at], class_="line s0"),
         svg.text(

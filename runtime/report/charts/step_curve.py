@@ -52,9 +52,7 @@ def step_curve(series: Sequence[StepSeries], quantity: str, width: float, from_z
             text_anchor="middle",
             class_="tick",
         ),
-        ""
-        if values
-        else svg.text("no values yet", width / 2, HEIGHT / 2, text_anchor="middle", class_="tick"),
+        "" if values else svg.text("no values yet", width / 2, HEIGHT / 2, text_anchor="middle", class_="tick"),
     ]
     before = 0
     for index, stage in enumerate(series):
@@ -69,11 +67,7 @@ def _stage(stage: StepSeries, index: int, before: int, x: Scale, y: Scale) -> st
     characters = int((end - start - 6) / (12 * svg.CHARACTER_WIDTH))
     name = stage.name if len(stage.name) <= characters else str(index + 1)
     points = [(x(before + step), y(value)) for step, value in downsample(stage.points)]
-    border = (
-        svg.element("line", x1=start, x2=start, y1=TOP - 14, y2=HEIGHT - BOTTOM, class_="border")
-        if before
-        else ""
-    )
+    border = svg.element("line", x1=start, x2=start, y1=TOP - 14, y2=HEIGHT - BOTTOM, class_="border") if before else ""
     return "".join(
         [
             border,

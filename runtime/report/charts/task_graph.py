@@ -65,9 +65,7 @@ def task_graph(nodes: Sequence[Node], bands: Sequence[Sequence[str]]) -> str:
     (1, 3)
     """
     edges = drawn_edges(nodes)
-    left = 20 + max(
-        (min(len(n.lane), LANE_CHARACTERS) * FONT * svg.CHARACTER_WIDTH for n in nodes), default=0
-    )
+    left = 20 + max((min(len(n.lane), LANE_CHARACTERS) * FONT * svg.CHARACTER_WIDTH for n in nodes), default=0)
     drawn: list[_Band] = []
     for lanes in bands:
         top = drawn[-1].bottom + BAND_GAP if drawn else 0.0
@@ -161,9 +159,7 @@ def _layers(nodes: Sequence[Node], edges: Iterable[tuple[str, str]]) -> dict[str
     return layer
 
 
-def _rows(
-    nodes: Sequence[Node], layer: Mapping[str, int], edges: Sequence[tuple[str, str]]
-) -> dict[str, int]:
+def _rows(nodes: Sequence[Node], layer: Mapping[str, int], edges: Sequence[tuple[str, str]]) -> dict[str, int]:
     """The row of each node of one lane: the first in which no line to a node would run behind another.
 
     Nodes that others read are placed first, so that a stage's main way is straight.
@@ -229,9 +225,7 @@ def _stripes(rows: Mapping[str, Mapping[str, int]], tops: Mapping[str, float], w
     for number, (lane, of_lane) in enumerate(rows.items()):
         height, name = _lane_height(of_lane), svg.fit(lane, LANE_CHARACTERS)
         yield svg.element("rect", x=0, y=tops[lane], width=width, height=height, class_=f"lane{number % 2}")
-        yield svg.element(
-            "g", svg.title(lane), svg.text(name, 8, tops[lane] + height / 2 + 4, class_="stage")
-        )
+        yield svg.element("g", svg.title(lane), svg.text(name, 8, tops[lane] + height / 2 + 4, class_="stage"))
 
 
 def _edge(source: _Box, target: _Box) -> str:

@@ -12,9 +12,9 @@ SUMMARY = """\
 tiny: 28.5 k parameters, 19.2 k of them embeddings
 
   stage     steps  tokens  batch x length  learning rate    FLOPs
-  pretrain      3     192  2 x 32          0 -> 0.001      2.29e7
+  pretrain      3     192  2 x 32          0 -> 0.001      2.30e7
   anneal        2     128  2 x 32          0.001 -> 1e-05  1.53e7
-  in all 320 tokens, 3.82e7 FLOPs
+  in all 320 tokens, 3.83e7 FLOPs
 
 code/deduplicate by file: 16 bands of 128 rows, half caught at J = 0.979
 14 tasks: 3 data, 7 group, 2 train, 2 eval

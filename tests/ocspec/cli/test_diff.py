@@ -47,9 +47,7 @@ def test_a_spec_does_not_differ_from_its_plan(ocspec, spec: Path) -> None:
 
 
 def test_a_note_is_a_difference_that_touches_nothing(ocspec, spec: Path) -> None:
-    result = ocspec(
-        "diff", str(spec), changed(spec, ('name="tiny",', 'name="tiny", note="x",')), "--exit-code"
-    )
+    result = ocspec("diff", str(spec), changed(spec, ('name="tiny",', 'name="tiny", note="x",')), "--exit-code")
     assert result.code == 2
     assert '~ note  "" -> "x"  [doc]' in result.out
     assert "14 tasks: 14 reuse," in result.out
@@ -112,7 +110,7 @@ def test_the_parts_of_a_path_make_up_the_path(tree: object, data: st.DataObject)
         path.append(name)
         node = node["map"][name]
     whole = ".".join(path)
-    assert ".".join(changes.components(whole, [tree])) == whole  # type: ignore[list-item]
+    assert ".".join(changes.components(whole, [tree])) == whole
 
 
 def test_a_change_of_order_stays_in_one_piece() -> None:

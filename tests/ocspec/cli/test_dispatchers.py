@@ -21,9 +21,7 @@ from runtime.store import Store
 def dispatcher(directory: Path, profile: Profile) -> object:
     plan = plans.load(directory)
     store = Store(Path(".ocspec").resolve())
-    return dispatchers.dispatcher(
-        plan, directory / "plan.json", store, profile, Journal(directory / "journal")
-    )
+    return dispatchers.dispatcher(plan, directory / "plan.json", store, profile, Journal(directory / "journal"))
 
 
 def test_each_profile_gets_its_dispatcher(ocspec, spec: Path) -> None:

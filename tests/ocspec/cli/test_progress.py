@@ -13,7 +13,7 @@ from rich.console import Console
 from compiler.compile import compile_experiment
 from compiler.load import load_spec
 from ocspec.cli.progress import Lines, Live, Tracker, follow
-from runtime.dispatch.base import Event
+from runtime.dispatch.base import Event, State
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def tracker(spec: Path) -> Tracker:
     return Tracker(compile_experiment(experiment, base, shards=3), Path("run"), total=14)
 
 
-def event(task: str, shard: int, state: str, detail: str = "") -> Event:
-    return Event(task_id=task, shard=shard, state=state, detail=detail)  # type: ignore[arg-type]
+def event(task: str, shard: int, state: State, detail: str = "") -> Event:
+    return Event(task_id=task, shard=shard, state=state, detail=detail)
 
 
 def report(task: str, shard: int, done: int, total: int) -> Path:
@@ -40,17 +40,20 @@ def drawn(live: Live) -> list[str]:
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
-def test_a_line_per_event_and_one_for_what_is_cancelled(tracker: Tracker, capsys) -> None:
+def test_a_line_per_event_and_one_a_task_for_what_is_queued_or_cancelled(tracker: Tracker, capsys) -> None:
     with Lines(tracker) as show:
+        for shard in range(3):
+            show(event("code/sign", shard, "queued", "Priority"))
         show(event("code/sign", 0, "running"))
         show(event("code/sign", 0, "failed", "code/sign: disk full\n  fix: free some"))
         show(event("code/refine", 0, "cancelled", "a task before it failed"))
         show(event("code/refine", 1, "cancelled", "a task before it failed"))
     lines = capsys.readouterr().err.splitlines()
     assert [line.split("s  ", 1)[1] for line in lines] == [
+        "queued     code/sign  3 shards: Priority",
         "running    code/sign  shard 1 of 3",
         "failed     code/sign  shard 1 of 3: disk full",
-        "cancelled  code/refine  shard 1 of 3: a task before it failed",
+        "cancelled  code/refine  3 shards: a task before it failed",
     ]
     assert tracker.failures == {("code/sign", 0): "code/sign: disk full\n  fix: free some"}
 
@@ -72,7 +75,20 @@ def test_the_table_shows_shards_and_progress(tracker: Tracker) -> None:
     report("code/sign", 1, 40, 100)
     report("code/sign", 2, 100, 100)
     first, last = drawn(live)
-    assert first.split() == "running code/sign 1/3 shards 0.0 s 25 % 50 of 200 documents".split()
+    assert first.split() == [
+        "running",
+        "code/sign",
+        "1/3",
+        "shards",
+        "0.0",
+        "s",
+        "25",
+        "%",
+        "50",
+        "of",
+        "200",
+        "documents",
+    ]
     assert last.startswith("0 of 14 tasks done, 0.")
 
 

@@ -65,9 +65,7 @@ def test_the_order_of_texts_does_not_change_a_byte(tokenizer_json: Path, tmp_pat
     "environment",
     [{"RAYON_NUM_THREADS": "1"}, {"RAYON_NUM_THREADS": "4"}, {"TOKENIZERS_PARALLELISM": "false"}],
 )
-def test_threads_do_not_change_a_byte(
-    tokenizer_json: Path, tmp_path: Path, environment: dict[str, str]
-) -> None:
+def test_threads_do_not_change_a_byte(tokenizer_json: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     """A fresh process, with its own hash seeds and number of threads, writes the same file."""
     (tmp_path / "texts.json").write_text(json.dumps(corpus()))
     program = (
@@ -103,9 +101,7 @@ def test_no_token_crosses_a_border_of_the_split(tmp_path: Path) -> None:
 
 def test_tiktoken_and_tokenizers_agree_on_every_character(encoder: Encoder, tokenizer_json: Path) -> None:
     """Both regex engines class every assigned character alike: letter, number, space or other."""
-    characters = [
-        chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) not in ("Cs", "Cn", "Co")
-    ]
+    characters = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) not in ("Cs", "Cn", "Co")]
     # A letter, a digit, a blank, a line end and an apostrophe on either side show the class of the character.
     texts = [f"a{c} {c}1{c}\n'{c}{c}.{c}" for c in characters]
     encoder.check(["".join(texts[i : i + 500]) for i in range(0, len(texts), 500)])
@@ -136,10 +132,7 @@ def test_special_tokens_seen_in_training_are_ordinary_text(tmp_path: Path) -> No
 
 def test_decode_writes_special_tokens_out(encoder: Encoder) -> None:
     """Decoding is for reading: the end of a text is seen."""
-    assert (
-        encoder.decode([encoder.special("<|im_start|>"), *encoder.encode("hi"), 0])
-        == "<|im_start|>hi<|endoftext|>"
-    )
+    assert encoder.decode([encoder.special("<|im_start|>"), *encoder.encode("hi"), 0]) == "<|im_start|>hi<|endoftext|>"
 
 
 def test_a_batch_equals_its_texts_one_by_one(encoder: Encoder) -> None:
@@ -205,9 +198,7 @@ def rewrite(tokenizer_json: Path, target: Path, **changes: object) -> Path:
     return target
 
 
-def test_a_tokenizer_that_tiktoken_cannot_express_uses_the_other_engine(
-    tokenizer_json: Path, tmp_path: Path
-) -> None:
+def test_a_tokenizer_that_tiktoken_cannot_express_uses_the_other_engine(tokenizer_json: Path, tmp_path: Path) -> None:
     """A normalizer changes the text before the split; `tokenizers` does that, tiktoken does not."""
     normalized = Encoder.load(rewrite(tokenizer_json, tmp_path / "nfc.json", normalizer={"type": "NFC"}))
     assert normalized.engine == "tokenizers"

@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 from runtime.data.components import connected_components
 
 EDGES = st.integers(1, 12).flatmap(
-    lambda n: st.tuples(
-        st.just(n), st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)), max_size=15)
-    )
+    lambda n: st.tuples(st.just(n), st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)), max_size=15))
 )
 
 

@@ -28,16 +28,12 @@ def supplies(draw_: st.DrawFn) -> list[Supply]:
     return [parts[0]._replace(weight=Fraction(1)), *parts[1:]]
 
 
-phase_lists = st.lists(
-    st.builds(Phase, st.integers(0, 60), st.sampled_from([8, 16, 32])), min_size=1, max_size=4
-)
+phase_lists = st.lists(st.builds(Phase, st.integers(0, 60), st.sampled_from([8, 16, 32])), min_size=1, max_size=4)
 
 
 @FEW
 @given(st.integers(0, 10_000), st.dictionaries(names, weights, min_size=1, max_size=6))
-def test_parts_sum_to_the_total_and_are_within_one_of_their_quota(
-    total: int, shares: dict[str, Fraction]
-) -> None:
+def test_parts_sum_to_the_total_and_are_within_one_of_their_quota(total: int, shares: dict[str, Fraction]) -> None:
     """The two properties of largest remainders: exact sum, and floor or ceiling of each quota."""
     shares["certain"] = Fraction(1)
     parts = apportion(total, shares)
@@ -186,18 +182,14 @@ def test_the_limit_of_epochs_is_exact() -> None:
         ([Phase(1, 8)], [Supply("a", 99, Fraction(1))] * 2, "share a name: a"),
     ],
 )
-def test_draws_without_a_meaning_are_refused(
-    phases: list[Phase], datasets: list[Supply], message: str
-) -> None:
+def test_draws_without_a_meaning_are_refused(phases: list[Phase], datasets: list[Supply], message: str) -> None:
     """Lengths that do not nest, and names that would share a permutation."""
     with pytest.raises(UserError, match=message):
         draw(phases, datasets, 0)
 
 
 @FEW
-@given(
-    st.dictionaries(names, st.integers(1, 40), min_size=1, max_size=4), st.integers(1, 4), st.integers(1, 8)
-)
+@given(st.dictionaries(names, st.integers(1, 40), min_size=1, max_size=4), st.integers(1, 4), st.integers(1, 8))
 def test_each_epoch_has_every_sample_once(sizes: dict[str, int], epochs: int, batch: int) -> None:
     """Without weights an epoch is a permutation of all; only the last, incomplete batch is cut."""
     samples = [Samples(name, size) for name, size in sizes.items()]

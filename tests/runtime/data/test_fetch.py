@@ -97,9 +97,7 @@ def test_packages_become_documents(tmp_path, index):
         "content": "VERSION = 1\n",
     }
     assert pq.read_schema(tmp_path / "out" / "dropped" / "part-00000.parquet").equals(DROPPED_SCHEMA)
-    assert [
-        (row["doc_id"], row["step"], row["rule"], row["value"]) for row in rows(tmp_path / "out" / "dropped")
-    ] == [
+    assert [(row["doc_id"], row["step"], row["rule"], row["value"]) for row in rows(tmp_path / "out" / "dropped")] == [
         ("pypi/alpha@1.0/alpha/logo.png", "fetch", "undecodable", 0.0),
         ("pypi/Beta_Lib@2.0/beta.py", "fetch", "undecodable", 3.0),
     ]
@@ -174,9 +172,7 @@ def test_an_index_that_does_not_answer_is_told_without_its_address(tmp_path, ind
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("PIP_INDEX_URL", "http://user:secret@127.0.0.1:9/simple")
     monkeypatch.setattr(fetch, "_PIP_OPTIONS", (*fetch._PIP_OPTIONS, "--retries=1"))
-    with pytest.raises(
-        UserError, match=r"six==1\.16\.0 cannot be fetched: the package index does not answer"
-    ) as error:
+    with pytest.raises(UserError, match=r"six==1\.16\.0 cannot be fetched: the package index does not answer") as error:
         fetch_packages([SIX], tmp_path / "out", tmp_path / "cache", source="s")
     assert not re.search(r"127\.0|secret|http", str(error.value))
     assert os.listdir(tmp_path / "cache") == []
@@ -271,9 +267,7 @@ def test_encrypted_members_are_dropped(tmp_path):
 def test_a_damaged_byte_never_crashes(position, value, tmp_path_factory):
     """Whatever byte of an archive changes: documents, dropped rows or a UserError."""
     path = tmp_path_factory.mktemp("zip") / "a.zip"
-    data = bytearray(
-        archive(path, ("a.py", "print(1)\n" * 20), ("b/c.txt", "text\n"), ("d.bin", b"\0")).read_bytes()
-    )
+    data = bytearray(archive(path, ("a.py", "print(1)\n" * 20), ("b/c.txt", "text\n"), ("d.bin", b"\0")).read_bytes())
     data[position % len(data)] = value
     path.write_bytes(data)
     try:

@@ -67,9 +67,7 @@ def test_the_bytes_are_those_that_megatron_wrote(tmp_path: Path, dtype: str) -> 
 @pytest.mark.parametrize("dtype", ["uint16", "int32"])
 def test_megatron_writes_and_reads_the_same(tmp_path: Path, dtype: str) -> None:
     """Side by side with the real builder and the real reader, where megatron-core is installed."""
-    indexed = pytest.importorskip(
-        "megatron.core.datasets.indexed_dataset", reason="megatron-core is not here"
-    )
+    indexed = pytest.importorskip("megatron.core.datasets.indexed_dataset", reason="megatron-core is not here")
     torch = pytest.importorskip("torch")
     ours = write(tmp_path / "ours", sequences(), dtype)
     builder = indexed.IndexedDatasetBuilder(str(tmp_path / "theirs.bin"), dtype=np.dtype(dtype).type)
@@ -84,9 +82,7 @@ def test_megatron_writes_and_reads_the_same(tmp_path: Path, dtype: str) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(st.integers(0, 65_535), max_size=20), max_size=20))
-def test_what_was_written_is_read(
-    tmp_path_factory: pytest.TempPathFactory, documents: list[list[int]]
-) -> None:
+def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, documents: list[list[int]]) -> None:
     """Sequences, lengths, documents and the flat view all come back, empty ones included."""
     reader = IndexedReader(write(tmp_path_factory.mktemp("indexed") / "a.b", documents))
     assert [reader[i].tolist() for i in range(len(reader))] == documents

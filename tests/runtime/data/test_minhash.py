@@ -222,9 +222,7 @@ def test_the_kernel_releases_the_gil():
 
 def test_a_golden_signature():
     """Stored band keys live as long as these numbers do: a change of them is a new op_version."""
-    signatures, counts = MinHasher(6).signatures(
-        pa.array(["def add(a, b):\n    return a + b  # the sum\n", "naïve"])
-    )
+    signatures, counts = MinHasher(6).signatures(pa.array(["def add(a, b):\n    return a + b  # the sum\n", "naïve"]))
     assert counts.tolist() == [5, 1]
     assert signatures.tolist() == [
         [1265851732, 208888575, 1322067713, 776713826, 40509673, 278432034],

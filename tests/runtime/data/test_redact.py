@@ -129,9 +129,7 @@ PIECES = st.sampled_from(
 
 
 @settings(max_examples=300, deadline=None)
-@given(
-    st.one_of(st.text(max_size=200), st.lists(PIECES, max_size=25).map("".join)), st.sampled_from(LANGUAGES)
-)
+@given(st.one_of(st.text(max_size=200), st.lists(PIECES, max_size=25).map("".join)), st.sampled_from(LANGUAGES))
 def test_redacting_twice_changes_nothing(text, language):
     """redact(redact(x)) == redact(x), also where pieces of notices and secrets meet in odd ways."""
     once = redact(text, language)

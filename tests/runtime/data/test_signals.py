@@ -193,9 +193,7 @@ LANGUAGES = sorted(signals.treesitter.GRAMMARS)
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.text(max_size=300), st.sampled_from([*signals.treesitter.GRAMMARS, "kotlin", "json", "markdown", None])
-)
+@given(st.text(max_size=300), st.sampled_from([*signals.treesitter.GRAMMARS, "kotlin", "json", "markdown", None]))
 def test_signals_never_raise_and_stay_in_range(text, language):
     """Any text in any language; every value lies in the declared range."""
     for kind in ("code", "data", "text"):
@@ -214,9 +212,7 @@ def test_ascii_text_is_counted_like_any_other(text):
         assert value(name, wider, "python") == narrow, name
 
 
-@pytest.mark.parametrize(
-    "text", ["\0" * 20_000, "(" * 100_000, "[" * 100_000, '"' * 100_001, "x" * 2_000_000]
-)
+@pytest.mark.parametrize("text", ["\0" * 20_000, "(" * 100_000, "[" * 100_000, '"' * 100_001, "x" * 2_000_000])
 def test_hostile_documents_take_bounded_time(text):
     """NUL bytes, deep nesting and a line of two megabytes."""
     start = time.process_time()

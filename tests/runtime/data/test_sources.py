@@ -135,9 +135,7 @@ def test_only_the_row_groups_of_a_shard_are_read(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", spy)
     batches = list(read_documents(reader, [], 2, 8, on_drop=print))
-    assert [row["content"] for batch in batches for row in batch.to_pylist()] == [
-        f"{i}" for i in range(25, 37)
-    ]
+    assert [row["content"] for batch in batches for row in batch.to_pylist()] == [f"{i}" for i in range(25, 37)]
     assert asked == [2, 3]
 
 
@@ -151,9 +149,7 @@ def test_parquet_columns_are_mapped_and_converted(tmp_path):
         "likes": pa.array([3.0, None], pa.float64()),
         "when": pa.array([1_700_000_000_123, None], pa.timestamp("ms")),
     }
-    mapping = Columns(
-        content="text", repo="name", path="file", language="kind", stars="likes", commit_time="when"
-    )
+    mapping = Columns(content="text", repo="name", path="file", language="kind", stars="likes", commit_time="when")
     reader = parquet(tmp_path, columns)
     (batch,) = read_documents(
         Reader(source="s", format="parquet", location=reader.location, columns=mapping),
@@ -227,9 +223,7 @@ def test_batches_are_bounded_by_bytes(tmp_path):
 def test_memory_does_not_grow_with_the_row_group(tmp_path):
     """60 MB in one row group are read with less than half of it in memory, in a process of their own."""
     texts = [random.Random(i).randbytes(15_000).hex() for i in range(2000)]
-    pq.write_table(
-        pa.table({"content": texts}), tmp_path / "a.parquet", use_dictionary=False, write_batch_size=16
-    )
+    pq.write_table(pa.table({"content": texts}), tmp_path / "a.parquet", use_dictionary=False, write_batch_size=16)
     code = f"""
 import pyarrow
 from compiler.ir import Columns, Reader
@@ -248,14 +242,10 @@ print(sum(batch.num_rows for batch in batches), pyarrow.default_memory_pool().ma
 def test_a_missing_column_names_those_that_exist(tmp_path):
     """A misspelled column is answered with the nearest one."""
     reader = parquet(tmp_path, {"contents": ["x"], "id": [1]})
-    with pytest.raises(
-        UserError, match=r"no column 'content' \(for content\); .*'contents'.*did you mean"
-    ) as error:
+    with pytest.raises(UserError, match=r"no column 'content' \(for content\); .*'contents'.*did you mean") as error:
         read(reader)
     assert error.value.where.endswith("a.parquet")
-    missing_path = Reader(
-        source="s", format="parquet", location=reader.location, columns=Columns(content="contents")
-    )
+    missing_path = Reader(source="s", format="parquet", location=reader.location, columns=Columns(content="contents"))
     with pytest.raises(UserError, match='or "" where there is none'):
         read(missing_path)
 
@@ -285,9 +275,7 @@ def test_a_truncated_parquet_file_is_refused(tmp_path, keep):
     path = tmp_path / "a.parquet"
     whole = path.read_bytes()
     path.write_bytes(whole[: int(keep * len(whole)) if keep == 0.5 else keep])
-    with pytest.raises(
-        UserError, match=rf"a\.parquet \({path.stat().st_size} bytes\) cannot be read as Parquet: \w+"
-    ):
+    with pytest.raises(UserError, match=rf"a\.parquet \({path.stat().st_size} bytes\) cannot be read as Parquet: \w+"):
         read(reader)
 
 
@@ -398,9 +386,7 @@ def test_bytes_of_json_that_are_not_utf8_cost_only_their_document(tmp_path):
 )
 def test_a_bad_line_is_named(tmp_path, line, said):
     """File and line, and what is wrong there."""
-    reader = lines(
-        tmp_path, {"content": "", "n": 1, "r": ""}, line, columns=Columns(repo="r", path="", stars="n")
-    )
+    reader = lines(tmp_path, {"content": "", "n": 1, "r": ""}, line, columns=Columns(repo="r", path="", stars="n"))
     with pytest.raises(UserError) as error:
         read(reader)
     assert error.value.where == f"{tmp_path}/a.jsonl:2"

@@ -144,9 +144,7 @@ def test_null_is_a_value_of_its_own():
     kinds = {pa.string(): "", pa.int64(): 0, pa.bool_(): False, pa.float64(): 0.0, pa.list_(pa.int8()): []}
     for kind, empty in kinds.items():
         assert digest_of(x=pa.array([None], kind)) != digest_of(x=pa.array([empty], kind))
-    assert digest_of(x=pa.array([[None]], pa.list_(pa.int8()))) != digest_of(
-        x=pa.array([[]], pa.list_(pa.int8()))
-    )
+    assert digest_of(x=pa.array([[None]], pa.list_(pa.int8()))) != digest_of(x=pa.array([[]], pa.list_(pa.int8())))
 
 
 def test_widths_do_not_count_but_types_do():

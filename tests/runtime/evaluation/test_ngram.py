@@ -90,9 +90,7 @@ def test_probabilities_sum_to_one_after_any_context(corpus: list[bytes], context
 
 @FEW
 @given(corpora, few_bytes, st.integers(1, 5))
-def test_bits_are_those_of_the_recursion_in_the_paper(
-    corpus: list[bytes], document: bytes, order: int
-) -> None:
+def test_bits_are_those_of_the_recursion_in_the_paper(corpus: list[bytes], document: bytes, order: int) -> None:
     """Sorted keys and back-offs give what the definition gives, symbol by symbol."""
     expected = Textbook(corpus, order).bits(document)
     assert ByteNGram.train(corpus, order).bits(document) == pytest.approx(expected, rel=1e-12)
@@ -110,12 +108,7 @@ def test_bits_agree_where_all_discounts_are_estimated() -> None:
 def test_probabilities_of_documents_sum_below_one() -> None:
     """The end is part of the model: short documents seen have almost all of the probability, and not more."""
     model = ByteNGram.train([b"", b"a", b"ab", b"b"], 3)
-    short = [
-        bytes(letters)
-        for n in range(3)
-        for letters in product(range(256), repeat=n)
-        if n < 2 or letters < (120,)
-    ]
+    short = [bytes(letters) for n in range(3) for letters in product(range(256), repeat=n) if n < 2 or letters < (120,)]
     total = sum(2 ** -model.bits(document) for document in short)
     assert 0.8 < total < 1
 

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from compiler import ir
-from compiler import plan as plans
 from compiler.compile import compile_experiment
 from compiler.plan import Plan, Task
 from ocspec import (
@@ -51,7 +50,7 @@ STEPS = {"alpha": 10, "gamma": 5, "delta": 4}
 
 
 def small_plan() -> Plan:
-    """Two data sets, one selected from the other, and three stages: alpha, gamma (annealing), delta (fine-tuning)."""
+    """Two data sets, one selected from the other; the stages are alpha, gamma (annealing), delta (tuning)."""
     packages = (
         Package(name="six", version="1.16.0", sha256="0" * 64),
         Package(name="attrs", version="24.2.0", sha256="1" * 64),
@@ -167,7 +166,11 @@ STATS: dict[str, dict[str, Any]] = {
         "bytes": {"python": 1000, "html": 500},
     },
     "code/hold-out": {"in": 15, "kept": 14, "dropped": {"near_twin": 1}},
-    "code/deduplicate/cluster": {"in": 14, "kept": 10, "dropped": {"exact_duplicate": 3, "near_duplicate": 1}},
+    "code/deduplicate/cluster": {
+        "in": 14,
+        "kept": 10,
+        "dropped": {"exact_duplicate": 3, "near_duplicate": 1},
+    },
     "code/refine": {
         "in": 10,
         "kept": 6,
@@ -197,7 +200,7 @@ BITS = {"alpha": (3.0, 2.5), "gamma": (2.25, 2.5), "delta": (2.75, 2.5)}
 
 
 def write(task: Task, out: Path, shard: int) -> None:
-    """What a task of that kind leaves: real formats, few rows, and no two tasks alike. Shard 1 has no rows."""
+    """What a task of that kind leaves: real formats, few rows, no two tasks alike. Shard 1 has no rows."""
     for name in task.op.outputs:
         (out / name).mkdir(parents=True)
     if isinstance(task.op, ir.Refine):
@@ -234,7 +237,10 @@ def table(directory: Path, rows: pa.Table) -> None:
 def blend(op: ir.Draw | ir.DrawSamples, directory: Path) -> None:
     """The first data set gives three of four sequences, the second one; alone it gives all."""
     if isinstance(op, ir.Draw):
-        names, phases = [share.dataset for share in op.shares], [(p.instances, p.sequence_length) for p in op.phases]
+        names, phases = (
+            [share.dataset for share in op.shares],
+            [(p.instances, p.sequence_length) for p in op.phases],
+        )
     else:
         names, phases = list(op.datasets), [(op.steps * op.global_batch, op.sequence_length)]
     described = []

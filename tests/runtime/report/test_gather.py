@@ -31,7 +31,7 @@ def test_a_complete_run_is_complete(data: ReportData):
 
 
 def test_times_of_shards_are_combined(data: ReportData):
-    """Two shards, of 1 s from 1000 and of 2 s from 1001: 3 s on the clock, 4 s of processor, the larger memory."""
+    """Shards of 1 s from 1000 and of 2 s from 1001: 3 s on the clock, 4 s of processor, the larger memory."""
     sign = next(task for task in data.tasks if task.id == "code/sign")
     assert (sign.shards, sign.wall_seconds, sign.cpu_seconds, sign.peak_memory_mb) == (2, 3.0, 4.0, 101)
     assert sign.hosts == ("node0", "node1")

@@ -108,9 +108,7 @@ class Corpus:
             rng = np.random.default_rng(3)
             counts = [phase.steps * phase.global_batch for phase in job.batches]
             orders = [np.stack((rng.integers(0, 2, n), rng.integers(0, 180, n)), 1) for n in counts]
-            write_blend_directory(
-                directory, orders, [phase.sequence_length for phase in job.batches], datasets=2
-            )
+            write_blend_directory(directory, orders, [phase.sequence_length for phase in job.batches], datasets=2)
         return directory
 
 
@@ -149,11 +147,7 @@ def run_job(corpus: Corpus) -> Callable[..., Path]:
 def output_bytes(out: Path) -> dict[str, bytes]:
     """Every file of an output but the logs, by its path."""
     files = sorted(path for path in out.rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(out)): path.read_bytes()
-        for path in files
-        if path.relative_to(out).parts[0] != "log"
-    }
+    return {str(path.relative_to(out)): path.read_bytes() for path in files if path.relative_to(out).parts[0] != "log"}
 
 
 @pytest.fixture(scope="session")

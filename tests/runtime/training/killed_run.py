@@ -100,7 +100,7 @@ def in_child(arguments: dict[str, Any], out: Path, resume: Path, point: str) -> 
 
 
 def warm_up() -> None:
-    """Let torch load what it loads at the first optimizer step once, not in every child; starts no threads."""
+    """Let torch load what it loads at the first optimizer step once, not in each child; starts no threads."""
     torch.set_num_threads(1)
     parameter = torch.zeros(1, requires_grad=True)
     parameter.grad = torch.zeros(1)

@@ -70,9 +70,7 @@ def test_batches_take_their_rows_of_the_order(tmp_path, tiny_job, write_tokens, 
 
 @settings(max_examples=20, deadline=None)
 @given(st.data())
-def test_the_data_order_is_a_function_of_the_step(
-    tmp_path_factory, write_tokens, write_blend, tiny_job, data
-):
+def test_the_data_order_is_a_function_of_the_step(tmp_path_factory, write_tokens, write_blend, tiny_job, data):
     """Batches asked for in any order are those asked for in turn."""
     root = tmp_path_factory.mktemp("order")
     rng = np.random.default_rng(data.draw(st.integers(0, 2**16)))
@@ -109,9 +107,7 @@ def test_fine_tuning_on_everything_still_ignores_padding(tmp_path, finetune_job,
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 12), st.integers(0, 12)), min_size=2, max_size=2))
-def test_counted_loss_tokens_are_those_of_the_batches(
-    tmp_path_factory, tiny_job, write_tokens, write_blend, pairs
-):
+def test_counted_loss_tokens_are_those_of_the_batches(tmp_path_factory, tiny_job, write_tokens, write_blend, pairs):
     """The count made before training equals the labels made while training, or the job is refused."""
     root = tmp_path_factory.mktemp("count")
     directory = write_tokens(root / "t", [range(1, n + 1) for n, _ in pairs])
@@ -171,9 +167,7 @@ def test_rows_out_of_range_are_found_before_training(tmp_path, tiny_job, write_t
     job = attrs.evolve(tiny_job, batches=(BatchPhase(steps=1, global_batch=2, sequence_length=8),))
     tokens = [write_tokens(tmp_path / "t", [range(30)])]
     open_batches(job, tokens, write_blend(tmp_path / "good", [[(0, 0), (0, 21)]], [8]))
-    with pytest.raises(
-        UserError, match=rf"row 1 asks for position {row[1]} of dataset {row[0]};.*\[30\] tokens"
-    ):
+    with pytest.raises(UserError, match=rf"row 1 asks for position {row[1]} of dataset {row[0]};.*\[30\] tokens"):
         open_batches(job, tokens, write_blend(tmp_path / "bad", [[(0, 0), row]], [8]))
 
 
@@ -199,9 +193,7 @@ def test_a_blend_that_does_not_fit_the_job_is_refused(tmp_path, tiny_job, write_
     row = [(0, 0)]
     cases = {
         "reads 20": write_blend(tmp_path / "rows", [row * 19, row * 6], [8, 16]),
-        "sequences of 4 tokens, the job wants 8": write_blend(
-            tmp_path / "length", [row * 20, row * 6], [4, 16]
-        ),
+        "sequences of 4 tokens, the job wants 8": write_blend(tmp_path / "length", [row * 20, row * 6], [4, 16]),
         "has 1 phases, the job 2": write_blend(tmp_path / "phases", [row * 20], [8]),
         "1 token directories for the 2 datasets": write_blend(tmp_path / "sets", [row], [8], datasets=2),
         "no such blend": tmp_path / "nothing",

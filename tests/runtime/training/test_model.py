@@ -32,9 +32,7 @@ def test_state_has_the_names_of_transformers(tiny_shape):
     )
     theirs = transformers.LlamaForCausalLM(config).state_dict()
     ours = build_model(tiny_shape, seed=0).state_dict()
-    assert {name: value.shape for name, value in theirs.items()} == {
-        name: value.shape for name, value in ours.items()
-    }
+    assert {name: value.shape for name, value in theirs.items()} == {name: value.shape for name, value in ours.items()}
 
 
 def test_initial_weights_have_the_stated_spread(tiny_shape):

@@ -32,18 +32,14 @@ def killed_run(corpus):
         file.write_text(json.dumps(arguments))
         command = [sys.executable, str(SCRIPT), str(file), str(out), str(resume), *points]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        result = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
         assert result.returncode == 0, result.stderr
         return out, [set(line.split()) for line in result.stdout.splitlines()]
 
     return run
 
 
-def test_a_run_killed_many_times_leaves_the_bytes_of_an_unbroken_one(
-    tiny_job, run_job, killed_run, read_output
-):
+def test_a_run_killed_many_times_leaves_the_bytes_of_an_unbroken_one(tiny_job, run_job, killed_run, read_output):
     """Metrics, weights, moments and the saved state, after SIGKILL in steps, states and outputs."""
     job = attrs.evolve(tiny_job, checkpoint_every=2, save_at=4)
     points = (
@@ -83,9 +79,7 @@ def test_a_run_killed_many_times_leaves_the_bytes_of_an_unbroken_one(
 
 def test_saving_changes_nothing(tiny_job, run_job, read_output):
     """The same bytes with and without states on the way."""
-    assert read_output(run_job(tiny_job)) == read_output(
-        run_job(attrs.evolve(tiny_job, checkpoint_every=1), "saving")
-    )
+    assert read_output(run_job(tiny_job)) == read_output(run_job(attrs.evolve(tiny_job, checkpoint_every=1), "saving"))
 
 
 def interrupted(job, run_job, after):

@@ -28,11 +28,7 @@ def direct(checkpoint, tokens):
     model = transformers.LlamaForCausalLM.from_pretrained(checkpoint)
     with torch.no_grad():
         logits = model(input_ids=torch.from_numpy(tokens[None, :-1].astype(np.int64))).logits[0]
-    return (
-        torch.log_softmax(logits, -1)
-        .gather(1, torch.from_numpy(tokens[1:, None].astype(np.int64)))[:, 0]
-        .numpy()
-    )
+    return torch.log_softmax(logits, -1).gather(1, torch.from_numpy(tokens[1:, None].astype(np.int64)))[:, 0].numpy()
 
 
 def test_short_texts_get_what_transformers_gives(checkpoint):

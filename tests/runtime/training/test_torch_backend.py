@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from compiler.errors import UserError
-from compiler.trainjob import BatchPhase, Parallelism, SchedulePhase
+from compiler.trainjob import AdamW, BatchPhase, Parallelism, SchedulePhase
 from runtime.task import Artifact, TaskContext
 from runtime.training.checkpoint import load_hf
 from runtime.training.device import choose_device, reproducible
@@ -83,9 +83,7 @@ def test_a_seed_is_the_whole_run(tiny_job, run_job, read_output):
 
 def test_the_name_of_a_stage_is_not_in_its_outputs(tiny_job, run_job, read_output):
     """A stage that is renamed is not trained again, so its bytes must not tell."""
-    assert read_output(run_job(tiny_job)) == read_output(
-        run_job(attrs.evolve(tiny_job, stage="renamed"), "renamed")
-    )
+    assert read_output(run_job(tiny_job)) == read_output(run_job(attrs.evolve(tiny_job, stage="renamed"), "renamed"))
 
 
 def test_annealing_goes_on_as_one_long_run(corpus, tiny_job, anneal_job, run_job, read_metrics):
@@ -101,9 +99,7 @@ def test_annealing_goes_on_as_one_long_run(corpus, tiny_job, anneal_job, run_job
     blend = corpus.root / "joined"
     blend.mkdir()
     for number, (source, order) in enumerate(((tiny_job, 0), (tiny_job, 1), (anneal_job, 0))):
-        (blend / f"order-{number}.npy").write_bytes(
-            (corpus.blend(source) / f"order-{order}.npy").read_bytes()
-        )
+        (blend / f"order-{number}.npy").write_bytes((corpus.blend(source) / f"order-{order}.npy").read_bytes())
     extra = {"sequence_length": 8, "instances": 16, "order": "order-2.npy"}
     (blend / "blend.json").write_text(json.dumps(phases | {"phases": [*phases["phases"], extra]}))
     single = run_job(whole, "whole", blend=blend)
@@ -232,10 +228,31 @@ def test_bf16_trains_when_asked_for(tiny_job, run_job, read_metrics):
 def test_torchs_switches_are_put_back():
     """Also when the block raises."""
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    with pytest.raises(KeyError), reproducible(1):
-        assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == (1, True)
+    with pytest.raises(KeyError), reproducible(before[0] + 1):
+        assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == (
+            before[0] + 1,
+            True,
+        )
         raise KeyError
     assert before == (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled())
+
+
+@pytest.mark.parametrize(
+    "setting", [{"beta1": 0.5}, {"beta2": 0.5}, {"eps": 1e-3}, {"weight_decay": 5.0}, {"clip_norm": 1e-4}]
+)
+def test_each_optimizer_setting_of_the_job_is_used(tiny_job, run_job, read_metrics, setting):
+    """The first loss is the same, the last is not; the logged norm is the one before clipping."""
+    plain = read_metrics(run_job(tiny_job))
+    changed = read_metrics(run_job(attrs.evolve(tiny_job, optimizer=AdamW(**setting)), "changed"))
+    assert plain[0] == changed[0]
+    assert plain[-1]["loss"] != changed[-1]["loss"]
+    assert changed[0]["grad_norm"] > 1e-2
+
+
+def test_a_clip_norm_of_zero_clips_nothing(tiny_job, run_job, read_metrics):
+    """It equals a limit that no gradient reaches."""
+    none, high = (attrs.evolve(tiny_job, optimizer=AdamW(clip_norm=limit)) for limit in (0.0, 1e9))
+    assert read_metrics(run_job(none)) == read_metrics(run_job(high, "high"))
 
 
 def test_the_operator_finds_its_inputs(corpus, tiny_job, run_job, read_output, tmp_path):

@@ -1,0 +1,486 @@
+"""What differs between two plans, which tasks that touches, and because of what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from compiler.compile import compile_experiment
+from compiler.diff import Change, PlanDiff, diff_plans, to_json
+from compiler.errors import UserError
+from compiler.load import load_spec
+from compiler.plan import Plan
+from ocspec import Dataset, Experiment, MinHash, Package, Part, SpecError
+from ocspec.base import Spec, sibling_keys
+
+SPECS = Path(__file__).parents[2] / "specs"
+AFTER_PRETRAINING = {"anneal/train", "sft1/train", "sft2/train"}
+BITS = {f"{stage}/bits_per_byte" for stage in ("pretrain", "anneal", "sft1", "sft2")}
+NGRAMS = {f"{name}-ngram" for name in BITS}
+
+
+def edited(spec: Any, path: str, value: Any) -> Any:
+    """A copy of a spec with another value at a place, addressed as in a diff."""
+    head, _, rest = path.partition(".")
+    if isinstance(spec, tuple):
+        keys = sibling_keys(spec)
+        return tuple(edited(item, rest, value) if key == head else item for key, item in zip(keys, spec, strict=True))
+    if isinstance(spec, dict):
+        return {**spec, head: value}
+    return spec.replace(**{head: edited(getattr(spec, head), rest, value) if rest else value})
+
+
+@pytest.fixture(scope="session")
+def compare(mini: Experiment, mini_plan: Plan) -> Callable[..., PlanDiff]:
+    """The mini as it is against the mini with some places edited; every property of a diff is checked."""
+
+    def run(**places: Any) -> PlanDiff:
+        other = mini
+        for path, value in places.items():
+            other = edited(other, path, value)
+        return checked(mini_plan, compile_experiment(other, SPECS))
+
+    return run
+
+
+def checked(before: Plan, after: Plan) -> PlanDiff:
+    """A diff, after checking what holds of any: it agrees with the fingerprints, has causes, and mirrors."""
+    diff = diff_plans(before, after)
+    old, new = ({task.fingerprint for task in plan.tasks} for plan in (before, after))
+    touched = set(diff.ids("rebuild", "may cut off", "new"))
+    assert touched == {task.id for task in after.tasks if task.fingerprint not in old}
+    assert set(diff.ids("removed")) == {task.id for task in before.tasks if task.fingerprint not in new} - {
+        task.id for task in after.tasks
+    }
+    paths = {change.path for change in diff.changes if change.change_class not in {"doc", "execution"}}
+    for task in diff.tasks:
+        assert (task.action == "reuse") == (not task.because), task
+        assert set(task.because) <= paths
+        assert set(task.through) <= touched
+    for task in after.tasks:
+        if touched.intersection(task.upstream):
+            assert task.id in touched
+    assert {mirrored(change) for change in map(frozen, diff_plans(after, before).changes)} == set(
+        map(frozen, diff.changes)
+    )
+    return diff
+
+
+def frozen(change: Change) -> tuple[Any, ...]:
+    return change.path, change.kind, change.change_class, repr(change.before), repr(change.after)
+
+
+def mirrored(change: tuple[Any, ...]) -> tuple[Any, ...]:
+    path, kind, change_class, before, after = change
+    return path, {"added": "removed", "removed": "added"}.get(kind, kind), change_class, after, before
+
+
+# ---------------------------------------------------------------- nothing and next to nothing
+
+
+def test_a_plan_does_not_differ_from_itself(mini_plan: Plan) -> None:
+    """No change, every task reused."""
+    diff = checked(mini_plan, mini_plan)
+    assert not diff.differs
+    assert diff.changes == ()
+    assert len(diff.ids("reuse")) == len(mini_plan.tasks)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "change_class"),
+    [
+        ("note", "a remark", "doc"),
+        ("data.code.note", "a remark", "doc"),
+        ("data.code.sources.pypi.note", "a remark", "doc"),
+        ("curriculum.stages.anneal.note", "a remark", "doc"),
+        ("shards", 7, "execution"),
+        ("curriculum.stages.pretrain.micro_batch", 8, "execution"),
+        ("curriculum.stages.pretrain.kernels", "portable", "execution"),
+        ("curriculum.stages.pretrain.checkpoint_every", 7, "execution"),
+        ("curriculum.stages.pretrain.parallelism.data", 2, "execution"),
+        ("name", "renamed", "doc"),
+    ],
+)
+def test_remarks_and_ways_to_run_touch_nothing(compare: Callable, path: str, value: Any, change_class: str) -> None:
+    """They are changes all the same, and are shown as what they are."""
+    diff = compare(**{path: value})
+    assert [(change.path, change.kind, change.change_class) for change in diff.changes] == [
+        (path, "changed", change_class)
+    ]
+    assert diff.differs
+    assert diff.ids("rebuild", "may cut off", "new", "removed") == ()
+
+
+# ---------------------------------------------------------------- one change
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "change_class", "rebuilt"),
+    [
+        ("data.code.steps.admit.max_bytes", 1000, "data", {"code/sign"}),
+        ("data.code.steps.deduplicate.exact", False, "data", {"code/deduplicate/edges"}),
+        (
+            "data.code.steps.deduplicate.near",
+            None,
+            "data",
+            {"code/deduplicate/edges", "code/deduplicate/cluster"},
+        ),
+        ("data.code.steps.redact.pii", False, "data", {"code/refine"}),
+        ("data.code.steps.downsample.caps.html", 1, "data", {"code/downsample"}),
+        ("data.algorithmic.steps.selectkeywords.keywords", ("x",), "data", {"algorithmic/selectkeywords"}),
+        ("hold_out.repositories", ("pip@*",), "data", {"code/sign"}),
+        ("tokenizer.sample_bytes", 5_000_000, "data", {"tokenizer"}),
+        (
+            "tokenizer.vocab_size",
+            4096,
+            "data",
+            {"tokenizer", "pretrain/train", *AFTER_PRETRAINING},
+        ),
+        ("model.num_layers", 5, "train", {"pretrain/train", *AFTER_PRETRAINING}),
+        ("curriculum.stages.pretrain.seed", 1, "train", {"pretrain/mix", "pretrain/train"}),
+        ("curriculum.stages.pretrain.schedule.warmup_steps", 30, "train", {"pretrain/train"}),
+        ("curriculum.stages.pretrain.schedule.peak", 5e-3, "train", {"pretrain/train", "anneal/train"}),
+        ("curriculum.stages.anneal.schedule.end", 2e-4, "train", {"anneal/train"}),
+        ("curriculum.stages.anneal.optimizer.beta2", 0.99, "train", {"anneal/train"}),
+        ("curriculum.stages.anneal.start_step", 100, "train", {"pretrain/train", "anneal/train"}),
+        ("curriculum.stages.anneal.mixture.parts.code.weight", 50, "train", {"anneal/mix"}),
+        ("curriculum.stages.sft1.max_length", 128, "train", {"sft1/encode-functions", "sft1/mix", "sft1/train"}),
+        ("curriculum.stages.sft2.seed", 3, "train", {"sft2/encode-explained", "sft2/mix", "sft2/train"}),
+        ("curriculum.stages.sft2.epochs", 4, "train", {"sft2/mix"}),
+        ("instructions.explained.min_docstring_chars", 200, "data", {"instructions/explained"}),
+        ("evaluations.bits_per_byte.max_bytes", 1000, "eval", BITS | NGRAMS),
+        ("evaluations.bits_per_byte.ngram_order", 3, "eval", NGRAMS),
+    ],
+)
+def test_one_change_rebuilds_these_tasks_and_no_others(
+    compare: Callable, path: str, value: Any, change_class: str, rebuilt: set[str]
+) -> None:
+    """It is one change, at its own path; what follows may be cut off; the rest is reused."""
+    diff = compare(**{path: value})
+    assert [(change.path, change.change_class) for change in diff.changes] == [(path, change_class)]
+    assert set(diff.ids("rebuild")) == rebuilt
+    assert diff.ids("new", "removed") == ()
+
+
+def test_file_to_repository_is_one_change(compare: Callable) -> None:
+    """And of the tasks, what makes clusters is new and the rest of the way may be cut off."""
+    path = "data.code.steps.deduplicate.granularity"
+    diff = compare(**{path: "repository"})
+    (change,) = diff.changes
+    assert change == Change(path=path, kind="changed", change_class="data", before="file", after="repository")
+    assert diff.ids("new") == ("code/deduplicate/merge",)
+    assert diff.ids("reuse") == ("code/fetch-pypi",)
+    assert {"code/sign", "code/deduplicate/edges", "code/deduplicate/cluster"} == set(diff.ids("rebuild"))
+    assert all(task.because == (path,) for task in diff.tasks if task.action != "reuse")
+
+
+def test_the_arms_of_the_ablation_differ_in_their_factor_only() -> None:
+    """Besides their names."""
+    file = str(SPECS / "ablations" / "dedup_level.py")
+    one, other = (compile_experiment(*load_spec(f"{file}:{arm}")) for arm in ("file_level", "repository_level"))
+    diff = checked(one, other)
+    assert [change.path for change in diff.changes] == ["data.code.steps.deduplicate.granularity", "name"]
+    assert diff.ids("reuse") == ("code/fetch-pypi",)
+
+
+def test_the_decay_touches_annealing_and_what_follows(compare: Callable) -> None:
+    """Not its mixture, not the yardstick."""
+    diff = compare(**{"curriculum.stages.anneal.schedule.end": 2e-4})
+    assert set(diff.ids("rebuild", "may cut off")) == AFTER_PRETRAINING | (BITS - {"pretrain/bits_per_byte"})
+
+
+def test_an_evaluation_touches_evaluations_only(mini_plan: Plan, compare: Callable) -> None:
+    """A run of 109 hours is not thrown away for another sample of text to measure on."""
+    diff = compare(**{"evaluations.bits_per_byte.seed": 9})
+    touched = diff.ids("rebuild", "may cut off", "new", "removed")
+    assert {mini_plan.task(name).resources.task_class for name in touched} == {"eval"}
+
+
+def test_through_names_the_way_that_a_cause_took(compare: Callable) -> None:
+    """The tasks upstream that changed; none for the task that the change itself is about."""
+    diff = compare(**{"data.code.steps.redact.pii": False})
+    by_id = {task.id: task for task in diff.tasks}
+    assert by_id["code/refine"].through == ()
+    assert by_id["code/downsample"].through == ("code/refine",)
+    assert by_id["algorithmic/encode"].through == ("code/refine", "algorithmic/selectkeywords", "tokenizer")
+
+
+# ---------------------------------------------------------------- things that come and go
+
+
+def test_a_source_inserted_into_a_mixture_is_one_change(mini: Experiment, compare: Callable) -> None:
+    """Wherever it stands; positions of the others do not count."""
+    part = Part(dataset="algorithmic", weight=1)
+    (code,) = mini.curriculum.stages[0].mixture.parts
+    for parts in ((part, code), (code, part)):
+        diff = compare(**{"curriculum.stages.pretrain.mixture.parts": parts})
+        (change,) = diff.changes
+        assert (change.path, change.kind) == ("curriculum.stages.pretrain.mixture.parts.algorithmic", "added")
+        assert change.change_class == "train"
+        assert change.after["weight"] == 1
+        assert {"tokenizer", "pretrain/mix"} <= set(diff.ids("rebuild"))
+
+
+def test_a_package_more_is_one_change(mini: Experiment, compare: Callable) -> None:
+    """Known by its name and version."""
+    packages = mini.data[0].sources[0].packages
+    six = Package(name="six", version="1.16", sha256="0" * 64)
+    diff = compare(**{"data.code.sources.pypi.packages": (six, *packages)})
+    (change,) = diff.changes
+    assert (change.path, change.kind) == ("data.code.sources.pypi.packages.six@1.16", "added")
+    assert set(diff.ids("rebuild")) == {"code/fetch-pypi"}
+
+
+def test_an_instruction_source_more(mini: Experiment, compare: Callable) -> None:
+    """Its tasks are new because of the list that names it."""
+    diff = compare(**{"curriculum.stages.sft1.instructions": ("functions", "explained")})
+    assert diff.ids("new") == ("sft1/encode-explained",) or diff.ids("new") == ()
+    assert set(diff.ids("rebuild")) == {"sft1/mix", "sft1/train"}
+
+
+def test_a_data_set_that_nothing_used_is_encoded_when_a_mixture_names_it(mini: Experiment) -> None:
+    """Its new tasks know why."""
+    spare = mini.replace(data=(*mini.data, Dataset(name="spare", base="code", steps=mini.data[1].steps)))
+    spare = edited(spare, "data.spare.steps.selectkeywords.keywords", ("sort",))
+    parts = (*mini.curriculum.stages[1].mixture.parts, Part(dataset="spare", weight=1))
+    used = edited(spare, "curriculum.stages.anneal.mixture.parts", parts)
+    diff = checked(*(compile_experiment(experiment, SPECS) for experiment in (spare, used)))
+    assert set(diff.ids("new")) == {"spare/encode", "spare/pack"}
+    assert {task.because for task in diff.tasks if task.action == "new"} == {
+        ("curriculum.stages.anneal.mixture.parts.spare",)
+    }
+
+
+def test_a_stage_less(mini: Experiment, compare: Callable) -> None:
+    """Its tasks are removed because of it, the measurements after it included; the stages before are reused."""
+    diff = compare(**{"curriculum.stages": mini.curriculum.stages[:-1]})
+    (change,) = diff.changes
+    assert (change.path, change.kind, change.change_class) == ("curriculum.stages.sft2", "removed", "train")
+    assert {"sft2/train", "sft2/mix", "sft2/bits_per_byte", "sft2/bits_per_byte-ngram"} <= set(diff.ids("removed"))
+    assert diff.ids("rebuild", "may cut off", "new") == ()
+    assert all(task.because == ("curriculum.stages.sft2",) for task in diff.tasks if task.action == "removed")
+
+
+def test_no_hold_out_and_no_evaluation(compare: Callable) -> None:
+    """Two changes; each task knows which of them it is for."""
+    diff = compare(hold_out=None, evaluations=())
+    assert [(change.path, change.kind, change.change_class) for change in diff.changes] == [
+        ("evaluations.bits_per_byte", "removed", "eval"),
+        ("hold_out", "changed", "data"),
+    ]
+    because = {task.id: task.because for task in diff.tasks}
+    assert because["code/hold-out"] == because["code/sign"] == ("hold_out",)
+    assert because["anneal/train"] == ("hold_out",)
+    assert because["sft2/bits_per_byte"] == ("evaluations.bits_per_byte",)
+
+
+def test_a_renamed_stage_is_trained_already(mini: Experiment, compare: Callable) -> None:
+    """A name for people changes no bytes: under its new name every task is reused."""
+    stages = (*mini.curriculum.stages[:-1], mini.curriculum.stages[-1].replace(name="chat"))
+    diff = compare(**{"curriculum.stages": stages})
+    assert {change.path for change in diff.changes} == {"curriculum.stages.sft2", "curriculum.stages.chat"}
+    assert diff.ids("rebuild", "may cut off", "new", "removed") == ()
+    assert "chat/train" in diff.ids("reuse")
+
+
+@pytest.mark.parametrize(
+    ("path", "change_class"),
+    [
+        ("data", "data"),
+        ("instructions", "data"),
+        ("data.code.sources.pypi.packages", "data"),
+        ("curriculum.stages.anneal.mixture.parts", "train"),
+        ("evaluations", "eval"),
+    ],
+)
+def test_the_order_of_things_that_have_none_touches_nothing(mini: Experiment, path: str, change_class: str) -> None:
+    """It is shown as one change, of order."""
+    if path == "evaluations":
+        mini = edited(mini, path, (*mini.evaluations, mini.evaluations[0].replace(name="again", seed=1)))
+    value: Any = mini
+    for part in path.split("."):
+        keyed = isinstance(value, tuple)
+        value = dict(zip(sibling_keys(value), value, strict=True))[part] if keyed else getattr(value, part)
+    plans = [compile_experiment(edited(mini, path, order), SPECS) for order in (value, value[::-1])]
+    diff = checked(*plans)
+    (change,) = diff.changes
+    assert (change.path, change.kind, change.change_class) == (f"{path} (order)", "changed", change_class)
+    assert diff.ids("rebuild", "may cut off", "new", "removed") == ()
+
+
+def test_the_order_of_steps_counts(compiled: Callable[[str], Plan]) -> None:
+    """Of two selections the second sees what the first left."""
+    steps = ["Downsample(caps={'c': 5})", "SelectKeywords(keywords=('x',))"]
+    one, other = (compiled(f"experiment = small(data=(code({', '.join(order)}),))") for order in (steps, steps[::-1]))
+    diff = checked(one, other)
+    assert [change.path for change in diff.changes] == ["data.code.steps (order)"]
+    assert set(diff.ids("rebuild")) >= {"code/downsample", "code/selectkeywords"}
+
+
+def test_another_kind_at_the_same_place_is_one_change(compare: Callable, mini: Experiment) -> None:
+    """Not one change for each of its fields."""
+    from ocspec import Cosine
+
+    diff = compare(**{"curriculum.stages.pretrain.schedule": Cosine(peak=4e-3, warmup_steps=20, end=1e-3)})
+    (change,) = diff.changes
+    assert change.path == "curriculum.stages.pretrain.schedule"
+    assert (change.before["kind"], change.after["kind"]) == ("WSD", "Cosine")
+
+
+def test_changes_add_up(compare: Callable) -> None:
+    """Two edits are two changes, and a task downstream of both names both."""
+    one, other = "data.code.steps.redact.pii", "tokenizer.sample_bytes"
+    diff = compare(**{one: False, other: 5_000_000})
+    assert {change.path for change in diff.changes} == {one, other}
+    assert set(next(task.because for task in diff.tasks if task.id == "code/encode")) == {one, other}
+
+
+def test_as_json(compare: Callable) -> None:
+    """Versioned plain data."""
+    data = to_json(compare(**{"data.code.steps.downsample.caps.html": 1}))
+    assert (data["format_version"], data["kind"]) == (1, "diff")
+    assert data["changes"] == (
+        {
+            "path": "data.code.steps.downsample.caps.html",
+            "kind": "changed",
+            "change_class": "data",
+            "before": 60_000,
+            "after": 1,
+        },
+    )
+    assert {task["action"] for task in data["tasks"]} == {"reuse", "rebuild", "may cut off"}
+
+
+def test_a_source_that_was_edited_is_seen(workplace: Path, compiled: Callable[[str], Plan]) -> None:
+    """The specs are equal; the digest of the files is not."""
+    before = compiled("experiment = small()")
+    (workplace / "files.jsonl").write_text('{"repo": "alpha", "path": "a.py", "content": "x = 2"}\n' * 100)
+    diff = diff_plans(before, compiled("experiment = small()"))
+    assert diff.changes == ()
+    assert set(diff.ids("rebuild")) == {"code/sign", "code/refine"}
+    assert diff.differs
+
+
+# ---------------------------------------------------------------- every field of the language
+
+EVERYTHING = """
+far = {"declared": Declared(tokens=10**9, revision="r1")}
+data = (
+    code(Admit(), Deduplicate(), Redact(), Filter(rules=(RULE,)), Downsample(caps={"c": 9}), name="lines"),
+    code(Deduplicate(granularity="chunk"), name="tables", sources=(Parquet(name="table", path="x/*.parquet", **far),)),
+    code(SelectKeywords(keywords=("k",)), name="tree", sources=(Directory(name="tree", path="repositories"),)),
+    code(Decontaminate(benchmarks=("mbpp",)), name="wheels", sources=(PyPI(name="pypi", packages=(WHEEL,)),)),
+    code(name="web", sources=(WebRecall(name="crawl", pages="p", seed="s", **far),)),
+)
+names = "lines", "tables", "tree", "wheels", "web"
+experiment = small(
+    pretrain(mixture=mix(*names), start=None) if False else pretrain(mixture=mix(*names)),
+    Anneal(name="decay", mixture=mix(*names), batches=BATCHES, schedule=Decay(end=1e-5), start_step=9),
+    FineTune(name="tune", instructions=("made", "pairs", "gone"), samples=40, epochs=2, global_batch=8, max_length=64,
+             schedule=Cosine(peak=1e-4, warmup_steps=1, end=1e-6), start_step=8),
+    FineTune(name="last", instructions=("made",), steps=5, epochs=2, global_batch=8, max_length=64,
+             schedule=Cosine(peak=1e-4, warmup_steps=1)),
+    data=data,
+    hold_out=HoldOut(repositories=("beta",)),
+    instructions=(
+        FunctionPairs(name="made", dataset="lines"),
+        Instructions(name="pairs", path="pairs.jsonl", format="jsonl"),
+        Instructions(name="gone", path="gone.parquet", declared=Declared(documents=9, revision="r1")),
+    ),
+    decontaminate_instructions=Decontaminate(benchmarks=("mbpp",)),
+    evaluations=(BitsPerByte(), HumanEval(), MBPP(), BigCodeBench(), LiveCodeBench(), MultiPLE(), McEval(), MdEval(),
+                 CodeArena()),
+)
+"""
+PARTS = """
+RULE = Rule(name="own", signal="num_lines", comparison="<", threshold=3, languages=("c",))
+WHEEL = Package(name="six", version="1.16", sha256="0" * 64)
+"""
+# Fields that mean something and yet may change no task, each with the reason.
+IDLE = {
+    "declared.documents": "sizes are for budgets",
+    "declared.bytes": "sizes are for budgets",
+    "declared.tokens": "sizes are for budgets",
+    "data.lines.steps.deduplicate.chunk_tokens": "of no meaning by file",
+    "curriculum.stages.last.samples": "of no meaning where steps are given",
+}
+# Fields whose other values the language or a rule refuses here, because the name would be unknown.
+NAMES = {"name", "dataset", "base", "stages"}
+
+
+def test_every_field_of_the_language_counts_or_is_marked(workplace: Path, experiment_of: Callable) -> None:
+    """Another value of any one field is one change; it touches tasks exactly if the field is semantic."""
+    experiment = experiment_of(PARTS + EVERYTHING)
+    before = compile_experiment(experiment, workplace)
+    tried: set[str] = set()
+    for path, value in leaves(experiment):
+        after = next(filter(None, (attempt(experiment, path, other, workplace) for other in others(value))), None)
+        if after is None:
+            assert path.rpartition(".")[2] in NAMES, f"no other value of {path} = {value!r} compiles"
+            continue
+        tried.add(path)
+        diff = checked(before, after)
+        (change,) = diff.changes
+        assert change.path in {path, f"{path}.added"}
+        touched = bool(diff.ids("rebuild", "new", "removed"))
+        if not any(path.endswith(idle) for idle in IDLE):
+            assert touched == (change.change_class not in {"doc", "execution"}), path
+    assert len(tried) > 200
+
+
+def leaves(spec: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every place of a spec that holds a plain value."""
+    if isinstance(spec, Spec):
+        for name in type(spec).model_fields:
+            yield from leaves(getattr(spec, name), f"{path}.{name}" if path else name)
+    elif isinstance(spec, tuple) and spec and all(isinstance(item, Spec) for item in spec):
+        for key, item in zip(sibling_keys(spec), spec, strict=True):
+            yield from leaves(item, f"{path}.{key}")
+    elif isinstance(spec, dict):
+        for key in spec:
+            yield f"{path}.{key}", spec[key]
+    else:
+        yield path, spec
+
+
+LITERALS = (
+    "chunk", "bf16", "nemo", "portable", "none", ">", "linear", "instruct", "parquet", "1" * 64, "2401-2409",
+)  # fmt: skip
+
+
+def others(value: Any) -> list[Any]:
+    """Other values to try, the likeliest first."""
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int | float):
+        return [value + 1, value * 2, value - 1, value // 2, value / 2, value * 0.9]
+    if isinstance(value, str):
+        return (
+            [*LITERALS, f"{value}x"] if value in LITERAL_VALUES or len(value) in {9, 64} else [f"{value}x", *LITERALS]
+        )
+    if isinstance(value, tuple):
+        return [(*value, "python"), (*value, "added"), value[:-1]]
+    assert value is None
+    return [7, 3.5, "python", MinHash(bands=8)]
+
+
+LITERAL_VALUES = {"file", "auto", "torch", "opencoder", "<", "exponential", "complete", "jsonl", "parquet"}
+
+
+def attempt(experiment: Experiment, path: str, value: Any, base: Path) -> Plan | None:
+    """The plan with that value, or nothing where it is refused."""
+    try:
+        return compile_experiment(edited(experiment, path, value), base)
+    except (SpecError, UserError):
+        return None
+
+
+def test_the_edits_of_these_tests_say_where_they_are(mini: Experiment) -> None:
+    """`edited` addresses a place as a diff does."""
+    other = edited(mini, "data.code.steps.downsample.caps.html", 1)
+    assert other.data[0].steps[-1].caps == {"html": 1, "javascript": 1_000_000}
+    assert attrs.asdict(Change(path="a", kind="added", change_class="data"))["before"] is None
