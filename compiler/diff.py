@@ -8,12 +8,12 @@ upstream, and it may be cut off when the upstream task turns out to give the sam
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import attrs
 
-from compiler.plan import Plan, Task
+from compiler.plan import Input, Plan, Task
 
 ChangeKind = Literal["added", "removed", "changed"]
 Action = Literal["reuse", "rebuild", "may cut off", "new", "removed"]
@@ -86,16 +86,14 @@ def _spec(before: dict[str, Any], after: dict[str, Any], path: str, inherited: s
 
 
 def _value(before: Any, after: Any, path: str, change_class: str) -> Iterator[Change]:
-    if before == after:
-        return
     if _is_spec(before) and _is_spec(after):
         yield from _spec(before, after, path, change_class)
         return
     keyed = _entries(before), _entries(after)
     if keyed[0] is not None and keyed[1] is not None:
         yield from _keyed(keyed[0], keyed[1], path, change_class)
-        return
-    yield Change(path=path, kind="changed", change_class=change_class, before=_plain(before), after=_plain(after))
+    elif before != after:
+        yield Change(path=path, kind="changed", change_class=change_class, before=_plain(before), after=_plain(after))
 
 
 def _keyed(before: dict[str, Any], after: dict[str, Any], path: str, change_class: str) -> Iterator[Change]:
@@ -115,7 +113,7 @@ def _keyed(before: dict[str, Any], after: dict[str, Any], path: str, change_clas
         yield Change(
             path=f"{path} (order)",
             kind="changed",
-            change_class=change_class,
+            change_class=_class_of(after[common[1][0]], change_class),
             before=common[0],
             after=common[1],
         )
@@ -156,35 +154,53 @@ def _tasks(before: Plan, after: Plan, changes: tuple[Change, ...]) -> Iterator[T
     old = {task.id: task for task in before.tasks}
     known = {task.fingerprint for task in before.tasks}
     causes: dict[str, tuple[str, ...]] = {}
+    only_inputs = _only_inputs(before, after)
     for task in after.tasks:
         if task.fingerprint in known:
             yield TaskDiff(id=task.id, action="reuse")
             continue
         through = tuple(upstream for upstream in task.upstream if upstream in causes)
-        own = _own_changes(old.get(task.id), task, changes)
+        own = () if only_inputs(task) else tuple(change.path for change in _below(task, changes))
         inherited = tuple(dict.fromkeys(cause for upstream in through for cause in causes[upstream]))
         causes[task.id] = own or inherited
         if task.id not in old:
             action: Action = "new"
         else:
-            action = "rebuild" if _itself_changed(old[task.id], task) else "may cut off"
+            action = "may cut off" if only_inputs(task) else "rebuild"
         yield TaskDiff(id=task.id, action=action, because=causes[task.id], through=() if own else through)
-    ids = {task.id for task in after.tasks}
+    yield from _removed(before, after, changes)
+
+
+def _removed(before: Plan, after: Plan, changes: tuple[Change, ...]) -> Iterator[TaskDiff]:
+    """Tasks of which `after` has neither the name nor, under another name, the fingerprint."""
+    ids, known = {task.id for task in after.tasks}, {task.fingerprint for task in after.tasks}
+    causes: dict[str, tuple[str, ...]] = {}
     for task in before.tasks:
-        if task.id not in ids:
-            gone = tuple(change.path for change in _below(task, changes))
-            yield TaskDiff(id=task.id, action="removed", because=gone)
+        if task.id not in ids and task.fingerprint not in known:
+            own = tuple(change.path for change in _below(task, changes))
+            inherited = (cause for upstream in task.upstream for cause in causes.get(upstream, ()))
+            causes[task.id] = own or tuple(dict.fromkeys(inherited))
+            yield TaskDiff(id=task.id, action="removed", because=causes[task.id])
 
 
-def _itself_changed(before: Task, after: Task) -> bool:
-    """Whether the operator or the set of its inputs changed, not only what the inputs hold."""
-    return before.preimage[1] != after.preimage[1] or before.inputs != after.inputs
+def _only_inputs(before: Plan, after: Plan) -> Callable[[Task], bool]:
+    """A test: is the task's operator as before, on the same inputs, and only what those hold may differ?
 
+    An input is the same under its name, or under another name if its fingerprint is.
+    """
+    old, new = ({task.id: task for task in plan.tasks} for plan in (before, after))
 
-def _own_changes(before: Task | None, after: Task, changes: tuple[Change, ...]) -> tuple[str, ...]:
-    if before is not None and not _itself_changed(before, after):
-        return ()
-    return tuple(change.path for change in _below(after, changes))
+    def same(one: Input, other: Input) -> bool:
+        known = one.task == other.task or old[one.task].fingerprint == new[other.task].fingerprint
+        return one.role == other.role and known
+
+    def only_inputs(task: Task) -> bool:
+        was = old.get(task.id)
+        if was is None or was.preimage[1] != task.preimage[1] or len(was.inputs) != len(task.inputs):
+            return False
+        return all(map(same, was.inputs, task.inputs))
+
+    return only_inputs
 
 
 def _below(task: Task, changes: tuple[Change, ...]) -> Iterator[Change]:

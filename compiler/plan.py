@@ -154,8 +154,8 @@ CONVERTER = _converter()
 
 
 def dumps(plan: Plan) -> str:
-    """The plan as JSON text: sorted keys, so that equal plans are equal bytes."""
-    return json.dumps(CONVERTER.unstructure(plan, Plan), indent=1, sort_keys=True, allow_nan=False) + "\n"
+    """The plan as JSON text. Keys stand as they are: the order of a spec's steps and stages is that of their keys."""
+    return json.dumps(CONVERTER.unstructure(plan, Plan), indent=1, allow_nan=False) + "\n"
 
 
 def loads(text: str, where: str = "plan") -> Plan:

@@ -12,7 +12,7 @@ import attrs
 
 from compiler import ir
 from compiler.draft import DatasetTasks, Draft
-from compiler.passes.resolve import FORMATS
+from compiler.passes.resolve import FORMATS, content_digest
 from compiler.plan import Input, Task
 from compiler.quality_rules import DEFAULT_RULES, QualityRule
 from ocspec.base import sibling_keys
@@ -99,23 +99,22 @@ def _reader(draft: Draft, dataset: Dataset, source: Source) -> tuple[ir.Reader, 
             origin=draft.where(source),
         )
         return ir.Reader(source=source.name, format="documents"), task
-    stats = draft.sources.get(source.name)
-    revision = source.declared.revision if source.declared else ""
     columns = getattr(source, "columns", None)
     return ir.Reader(
         source=source.name,
         format=FORMATS[type(source)],  # type: ignore[arg-type]  # the table's values are the literals
         columns=ir.Columns(**columns.model_dump()) if columns else ir.Columns(),
-        digest=stats.digest if stats else f"declared:{revision}",
+        digest=content_digest(draft, source),
         location=getattr(source, "path", ""),
     ), None
 
 
 def _fetch(draft: Draft, source: PyPI | WebRecall) -> ir.Operator:
     if isinstance(source, WebRecall):
+        digest = content_digest(draft, source)
         return ir.RecallWeb(
             dataset=source.name,
-            readers=(ir.Reader(source=source.name, format="parquet", location=source.pages),),
+            readers=(ir.Reader(source=source.name, format="parquet", digest=digest, location=source.pages),),
             seed_location=source.seed,
             iterations=source.iterations,
             domain_share=source.domain_share,

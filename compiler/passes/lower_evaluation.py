@@ -52,7 +52,8 @@ def _tasks(draft: Draft, evaluation: Evaluation, stage: Stage, number: int) -> l
         )
     ]
     if evaluation.ngram_order is not None:
-        seen = tuple(item for s in draft.experiment.curriculum.stages[: number + 1] for item in _seen(draft, s))
+        stages = draft.experiment.curriculum.stages[: number + 1]
+        seen = tuple(item for k, s in enumerate(stages) for item in _seen(draft, s, k))
         tasks.append(
             Task(
                 id=f"{stage.name}/{evaluation.name}-ngram",
@@ -69,11 +70,14 @@ def _held_out(draft: Draft) -> list[str]:
     return list(dict.fromkeys(tasks.documents for tasks in draft.datasets.values()))
 
 
-def _seen(draft: Draft, stage: Stage) -> list[Input]:
-    """What a stage trained on: its token files and the order in which it drew from them."""
+def _seen(draft: Draft, stage: Stage, number: int) -> list[Input]:
+    """What a stage trained on: its token files and the order in which it drew from them.
+
+    Roles tell stages apart by number: a stage's name is for people and must not enter a fingerprint.
+    """
     train = next(task for task in draft.tasks if task.id == f"{stage.name}/train")
     return [
-        Input(role=f"{item.role}:{stage.name}", task=item.task)
+        Input(role=f"{item.role}:{number}", task=item.task)
         for item in train.inputs
         if item.role in {"tokens", "blend"}
     ]

@@ -21,17 +21,23 @@ TOKENIZER = "tokenizer"
 def lower_tokens(draft: Draft) -> Draft:
     """Add the tokenizer, then an encode and a pack task for each data set that a mixture names."""
     draft = draft.add(_tokenizer(draft))
-    for name in dict.fromkeys(part.dataset for mixture in mixtures(draft).values() for part in mixture.parts):
+    used: dict[str, list[str]] = {}
+    for stage, mixture in mixtures(draft).items():
+        for part in mixture.parts:
+            used.setdefault(part.dataset, []).append(f"curriculum.stages.{stage}.mixture.parts.{part.key}")
+    for name, paths in used.items():
         encode = Task(
             id=f"{name}/encode",
             op=ir.Encode(dataset=name),
             inputs=(*chosen(draft, name), Input(role="tokenizer", task=TOKENIZER)),
+            spec_paths=tuple(paths),
             origin=draft.where(draft.dataset(name)),
         )
         pack = Task(
             id=f"{name}/pack",
             op=ir.Pack(dataset=name),
             inputs=(Input(role="tokens", task=encode.id), Input(role="tokenizer", task=TOKENIZER)),
+            spec_paths=encode.spec_paths,
             origin=encode.origin,
         )
         packed = attrs.evolve(draft.datasets[name], tokens=pack.id)

@@ -7,6 +7,7 @@ from typing import Any
 from compiler import ir
 from compiler.draft import Draft
 from compiler.passes.lower_tokens import TOKENIZER, chosen, shares
+from compiler.passes.resolve import content_digest
 from compiler.plan import Input, Task
 from compiler.trainjob import AdamW, BatchPhase, ModelShape, Parallelism, SchedulePhase, TrainJob
 from ocspec.model import Transformer
@@ -30,11 +31,14 @@ def lower_training(draft: Draft) -> Draft:
         job = train_job(draft.experiment.model, draft.experiment.tokenizer.vocab_size, stage, before, save_at)
         if before is not None:
             inputs += (Input(role="init", task=f"{before.stage}/train"),)
+        paths = ("model", f"curriculum.stages.{stage.name}")
+        if after is not None and save_at is not None:
+            paths += (f"curriculum.stages.{after.name}.start_step",)
         task = Task(
             id=f"{stage.name}/train",
             op=TRAIN_OPS[stage.backend](job=job),
             inputs=(*inputs, Input(role="tokenizer", task=TOKENIZER)),
-            spec_paths=("model", f"curriculum.stages.{stage.name}"),
+            spec_paths=paths,
             origin=draft.where(stage),
         )
         draft, before = draft.add(task), job
@@ -52,7 +56,7 @@ def _mixture(draft: Draft, stage: Stage) -> tuple[Draft, tuple[Input, ...]]:
         id=f"{stage.name}/mix",
         op=ir.Draw(stage=stage.name, shares=parts, phases=phases, seed=stage.seed),
         inputs=tokens,
-        spec_paths=(f"curriculum.stages.{stage.name}.mixture", f"curriculum.stages.{stage.name}.batches"),
+        spec_paths=tuple(f"curriculum.stages.{stage.name}.{field}" for field in ("mixture", "batches", "seed")),
         origin=draft.where(stage.mixture),
     )
     return draft.add(draw), (*tokens, Input(role="blend", task=draw.id))
@@ -71,7 +75,7 @@ def _instructions(draft: Draft, stage: FineTune) -> tuple[Draft, tuple[Input, ..
             id=f"{stage.name}/encode-{name}",
             op=ir.EncodePairs(dataset=name, max_length=stage.max_length, seed=stage.seed),
             inputs=(Input(role="pairs", task=clean), Input(role="tokenizer", task=TOKENIZER)),
-            spec_paths=(f"{path}.max_length",),
+            spec_paths=tuple(f"{path}.{field}" for field in ("instructions", "max_length", "seed")),
             origin=draft.where(stage),
         )
         draft = draft.add(encode)
@@ -112,7 +116,9 @@ def _decontaminated(draft: Draft, pairs: Task) -> tuple[Draft, str]:
 
 def _pairs(draft: Draft, source: Source) -> Task:
     common: dict[str, Any] = {"id": f"instructions/{source.name}", "origin": draft.where(source)}
-    paths = (f"instructions.{source.name}",)
+    stages = draft.experiment.curriculum.stages
+    users = (s.name for s in stages if isinstance(s, FineTune) and source.name in s.instructions)
+    paths = (f"instructions.{source.name}", *(f"curriculum.stages.{name}.instructions" for name in users))
     if isinstance(source, FunctionPairs):
         op: ir.Operator = ir.MakePairs(
             dataset=source.name,
@@ -122,15 +128,12 @@ def _pairs(draft: Draft, source: Source) -> Task:
         )
         return Task(op=op, inputs=chosen(draft, source.dataset), spec_paths=paths, **common)
     assert isinstance(source, Instructions), "other sources of instructions are refused by a rule"
-    stats = draft.sources.get(source.name)
-    revision = source.declared.revision if source.declared else ""
     op = ir.ReadPairs(
         dataset=source.name,
         format=source.format,
         instruction=source.instruction,
         output=source.output,
-        # Unseen, a source is known by its name: two of one revision, or of none, are not the same pairs.
-        digest=stats.digest if stats else f"declared:{source.name}@{revision}",
+        digest=content_digest(draft, source),
         location=source.path,
     )
     return Task(op=op, spec_paths=paths, **common)

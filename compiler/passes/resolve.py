@@ -43,3 +43,13 @@ def _look_at(source: Source, base: Path) -> SourceStats | None:
         if source.declared is None:
             raise
         return None
+
+
+def content_digest(draft: Draft, source: Source) -> str:
+    """What tells a source's content from another's: the digest of its files where they can be seen from here.
+
+    Unseen, a source is known by its name and declared revision: two of one revision, or of none, are two.
+    """
+    stats = draft.sources.get(source.name)
+    revision = source.declared.revision if source.declared else ""
+    return stats.digest if stats else f"declared:{source.name}@{revision}"

@@ -289,7 +289,8 @@ def unpack(wheel: Path, package: PyPIPackage, source: str) -> Iterator[tuple[boo
             what = f"unpacks to {total} bytes, more than the {ARCHIVE_BYTES} allowed"
             raise _error(package, what, "leave it out: no honest wheel is so large")
         for member in sorted(archive.infolist(), key=lambda member: member.filename):
-            if not member.is_dir() and not member.filename.split("/")[0].endswith(".dist-info"):
+            name = member.filename  # may be empty, which `ZipInfo.is_dir` does not bear
+            if not name.endswith("/") and not name.split("/")[0].endswith(".dist-info"):
                 yield _document(archive, member, package, source)
 
 

@@ -13,7 +13,7 @@ import zipfile
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from compiler.errors import UserError
@@ -264,6 +264,7 @@ def test_encrypted_members_are_dropped(tmp_path):
 
 @settings(max_examples=60, deadline=None)
 @given(position=st.integers(0, 399), value=st.integers(0, 255))
+@example(position=226, value=0)  # a member without a name
 def test_a_damaged_byte_never_crashes(position, value, tmp_path_factory):
     """Whatever byte of an archive changes: documents, dropped rows or a UserError."""
     path = tmp_path_factory.mktemp("zip") / "a.zip"
