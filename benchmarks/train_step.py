@@ -6,6 +6,7 @@ Both sides: the same shape (1.26 M parameters), batch (32 x 256 tokens), fp32, f
 side runs in a process of its own, in turns; the best step of all rounds counts, since other load on the
 machine only adds time. transformers runs twice: as it comes, and with the allocator setting that
 `runtime.training` makes for itself.
+Needs an otherwise idle machine: with more busy processes than cores the ratios are noise.
 """
 
 from __future__ import annotations

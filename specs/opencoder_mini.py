@@ -194,7 +194,7 @@ PRETRAIN = Pretrain(
     name="pretrain",
     mixture=Mixture(parts=(Part(dataset="code", weight=1),)),
     batches=(Batches(steps=160, global_batch=32, sequence_length=256),),  # 1.3 M tokens
-    schedule=WSD(peak=4e-3, warmup_steps=20),
+    schedule=WSD(peak=2e-3, warmup_steps=20),
     micro_batch=32,
     checkpoint_every=20,
 )

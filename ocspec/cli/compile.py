@@ -83,7 +83,7 @@ def show(plan: Plan, file: Path) -> None:
     tokens, flops = sum(s.tokens for s in plan.stages), sum(s.flops for s in plan.stages)
     print(f"  in all {quantity(tokens)} tokens, {scientific(flops)} FLOPs\n")
     for step in plan.deduplication:
-        curve = f"{step.bands} bands of {step.rows} rows, half caught at J = {step.threshold:.3f}"
+        curve = f"{step.bands} bands of {step.rows} rows, collision threshold J = {step.threshold:.3f}"
         print(f"{step.step} by {step.granularity}: {curve}")
     classes = Counter(task.resources.task_class for task in plan.tasks)
     print(f"{plural(len(plan.tasks), 'task')}: {', '.join(f'{n} {name}' for name, n in classes.items())}")

@@ -16,7 +16,7 @@ tiny: 28.5 k parameters, 19.2 k of them embeddings
   anneal        2     128  2 x 32          0.001 -> 1e-05  1.53e7
   in all 320 tokens, 3.83e7 FLOPs
 
-code/deduplicate by file: 16 bands of 128 rows, half caught at J = 0.979
+code/deduplicate by file: 16 bands of 128 rows, collision threshold J = 0.979
 14 tasks: 3 data, 7 group, 2 train, 2 eval
 plan: build/tiny/plan.json
 """
