@@ -1,8 +1,7 @@
 # What a checkout needs, and nothing that a spec could depend on. `make help` lists the targets.
 #
 # PYTHON    the interpreter that .venv is made with: 3.11 or newer
-# PIP_ARGS  more arguments for pip, such as an index with the CPU build of torch:
-#           make install PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+# PIP_ARGS  more arguments for pip, such as --extra-index-url with PyTorch's index of CPU builds
 # WORKERS   processes that the tests run in
 # DATA      a Parquet file of documents for `make bench`
 
@@ -17,6 +16,8 @@ PYTEST := $(BIN)/python -m pytest
 
 # A worker of pytest gets one thread for torch: two workers with two threads each on two cores are slower than one.
 test test-slow test-slurm: export OMP_NUM_THREADS = 1
+# Threads that wait for one another sleep: spinning, they take the processors from other processes of the tests.
+test test-slow test-slurm: export OMP_WAIT_POLICY = PASSIVE
 
 .DEFAULT_GOAL := help
 .PHONY: help install quickstart test test-slow test-slurm test-all check bench docs clean distclean
@@ -50,7 +51,7 @@ test-slow: install ## what the default suite leaves out: slow tests and those th
 
 test-slurm: install ## a real Slurm on this machine; installs Debian's packages, which takes root
 	sh tests/slurm/install.sh
-	$(PYTEST) -q -m slurm tests/slurm
+	$(PYTEST) -q -m slurm tests
 
 test-all: test test-slow test-slurm ## every test
 

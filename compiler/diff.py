@@ -184,7 +184,7 @@ def _removed(before: Plan, after: Plan, changes: tuple[Change, ...]) -> Iterator
 
 
 def _only_inputs(before: Plan, after: Plan) -> Callable[[Task], bool]:
-    """A test: is the task's operator as before, on the same inputs, and only what those hold may differ?
+    """A test: whether a task's operator is as before and on the same inputs, and only what those hold may differ.
 
     An input is the same under its name, or under another name if its fingerprint is.
     """

@@ -27,12 +27,17 @@ class DatasetTasks:
 
 @attrs.frozen(kw_only=True)
 class Draft:
-    """A plan in the making. `base` is the spec file's directory: paths in the spec are relative to it."""
+    """A plan in the making. `base` is the spec file's directory: paths in the spec are relative to it.
+
+    `problems` with sources are kept for `check`, which lists them with its own.
+    """
 
     experiment: Experiment
     base: Path
     shards: int
     sources: dict[str, SourceStats] = attrs.field(factory=dict)
+    tokenizer_digest: str = ""
+    problems: tuple[UserError, ...] = ()
     datasets: dict[str, DatasetTasks] = attrs.field(factory=dict)
     tasks: tuple[Task, ...] = ()
     stages: tuple[StageSummary, ...] = ()

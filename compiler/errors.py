@@ -5,6 +5,9 @@ Not for broken invariants: those are `assert`s, and a traceback is right for the
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 
 class UserError(Exception):
     """Something that the user can fix: shown as one message, never as a traceback.
@@ -23,6 +26,10 @@ class UserError(Exception):
         self.where = where
         self.fix = fix
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are rebuilt from `args` alone, which would lose the keywords on the way between processes.
+        return partial(UserError, where=self.where, fix=self.fix), (self.what,)
+
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what
         return f"{head}\n  fix: {self.fix}" if self.fix else head
@@ -34,6 +41,9 @@ class UserErrors(UserError):
     def __init__(self, problems: list[UserError]) -> None:
         super().__init__(f"{len(problems)} problem{'s' * (len(problems) != 1)}")
         self.problems = problems
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return UserErrors, (self.problems,)
 
     def __str__(self) -> str:
         return "\n".join(str(problem) for problem in self.problems)

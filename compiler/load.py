@@ -112,7 +112,8 @@ def _problem(problem: Problem) -> UserError:
     where = ""
     if problem.origin:
         where = f"{_short(problem.origin.file)}:{problem.origin.line}"
-    return UserError(f"{problem.path}: {problem.what}", where=where, fix=problem.fix)
+    fix = problem.fix or f"correct it; `ocspec schema` describes {'.'.join(problem.path.split('.')[:2])}"
+    return UserError(f"{problem.path}: {problem.what}", where=where, fix=fix)
 
 
 def _raised(error: BaseException, path: Path, is_own: IsOwn) -> UserError:

@@ -44,9 +44,9 @@ class SourceFile:
 class SourceStats:
     """A source as the compiler sees it.
 
-    `rows` is None where the format does not say. `rule` tells what `digest` covers: "bytes", every byte of
-    every file, or "footer", of each file its size and the Parquet footer (of other formats the first and
-    last MiB).
+    `rows` is None where the format does not say; `repositories` are known of directories only. `rule` tells what
+    `digest` covers: "bytes", every byte of every file, or "footer", of each file its size and the Parquet footer (of
+    other formats the first and last MiB).
     """
 
     files: int
@@ -54,6 +54,7 @@ class SourceStats:
     bytes: int
     digest: str
     rule: Literal["bytes", "footer"]
+    repositories: tuple[str, ...] | None = None
 
 
 def describe(form: str, location: str, *, name: str) -> SourceStats:
@@ -72,20 +73,25 @@ def describe(form: str, location: str, *, name: str) -> SourceStats:
     files = sorted(list_files(form, location, name=name), key=lambda file: file.name)
     size = sum(file.size for file in files)
     if not size:
-        raise empty_source(name, location, f"the {len(files)} files it names hold 0 bytes")
+        raise empty_source(name, location, f"files: {len(files)}, bytes: 0")
     whole = size <= WHOLE_LIMIT
     rows = None
     if form == "parquet":
         rows = sum(_rows(file) for file in files)
         if not rows:
-            raise empty_source(name, location, f"the {len(files)} files it names hold 0 rows")
+            raise empty_source(name, location, f"files: {len(files)}, rows: 0")
     return SourceStats(
         files=len(files),
         rows=rows,
         bytes=size,
         digest=_digest(files, form, whole),
         rule="bytes" if whole else "footer",
+        repositories=_repositories(files) if form == "directory" else None,
     )
+
+
+def _repositories(files: Iterable[SourceFile]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(file.name.partition("/")[0] for file in files))
 
 
 def list_files(form: str, location: str, *, name: str) -> list[SourceFile]:
@@ -266,10 +272,27 @@ def _skip_struct(data: bytes, position: int) -> int:
 def locate(path: str, base: Path) -> str:
     """A spec's path as an absolute one: `~` and `${NAME}` expanded, relative to the spec file.
 
-    Raises UserError for a variable that is not set.
+    Raises UserError for a variable that is not set, and for a `$` that begins no name.
     """
+    unset = unset_variables(path)
+    if unset:
+        names = " and ".join(unset)
+        raise UserError(
+            f"path {path!r}: the environment does not set {names}", fix=f"set {names}, or write the path out"
+        )
     try:
         expanded = string.Template(path).substitute(os.environ)
-    except (KeyError, ValueError) as error:
-        raise UserError(f"path {path!r}: variable {error} is not set", fix="set it, or write the path out") from None
+    except ValueError:
+        raise UserError(
+            f"path {path!r}: a $ is not followed by a name", fix="write ${NAME} for a variable, $$ for a dollar sign"
+        ) from None
     return str(base / Path(expanded).expanduser())
+
+
+def unset_variables(path: str) -> list[str]:
+    """The variables of a path that the environment does not set.
+
+    >>> unset_variables("~/${NO_SUCH_VARIABLE}/$$a/${NO_SUCH_VARIABLE}")
+    ['NO_SUCH_VARIABLE']
+    """
+    return [name for name in string.Template(path).get_identifiers() if name not in os.environ]

@@ -162,9 +162,12 @@ def loads(text: str, where: str = "plan") -> Plan:
     """Read a plan back; a UserError for one that this version cannot read."""
     try:
         data = json.loads(text)
-        if data["format_version"] != FORMAT_VERSION:
+        version = data.get("format_version") if isinstance(data, dict) else None
+        if version is None:
+            raise UserError("not a plan (no format_version)", where=where, fix="compile the spec again")
+        if version != FORMAT_VERSION:
             raise UserError(
-                f"format_version is {data['format_version']}, this ocspec reads {FORMAT_VERSION}",
+                f"format_version is {version}, this ocspec reads {FORMAT_VERSION}",
                 where=where,
                 fix="compile the spec again",
             )
@@ -172,8 +175,8 @@ def loads(text: str, where: str = "plan") -> Plan:
     except cattrs.BaseValidationError as error:
         problems = cattrs.transform_error(error, format_exception=_format_exception)
         what = "; ".join(problems[:3]) + ("; ..." if len(problems) > 3 else "")
-    except (ValueError, KeyError, TypeError) as error:
-        what = repr(error) if isinstance(error, KeyError) else str(error)
+    except (ValueError, TypeError) as error:
+        what = str(error)
     raise UserError(f"not a plan ({what})", where=where, fix="compile the spec again")
 
 

@@ -54,7 +54,7 @@ class Profile:
 def load_profile(name: str, start: Path) -> Profile:
     """The profile of that name, looked up from `start` upward; a UserError names those that exist."""
     file, table = _settings(start)
-    profiles: dict[str, Any] = table.get("profiles", {})
+    profiles = _table(table.get("profiles", {}), "profiles", file)
     if name not in profiles:
         if name == "local":
             return Profile()
@@ -66,8 +66,9 @@ def load_profile(name: str, start: Path) -> Profile:
             where=str(file or start),
             fix=f"{hint}add [profiles.{name}] to ocspec.toml",
         )
+    given = _table(profiles[name], f"profiles.{name}", file)
     try:
-        return cattrs.Converter(forbid_extra_keys=True).structure({"name": name, **profiles[name]}, Profile)
+        return cattrs.Converter(forbid_extra_keys=True).structure({"name": name, **given}, Profile)
     except (cattrs.BaseValidationError, ValueError, TypeError) as error:
         problems = "; ".join(cattrs.transform_error(error)) if isinstance(error, Exception) else str(error)
         fields = ", ".join(field.name for field in attrs.fields(Profile))
@@ -81,19 +82,29 @@ def default_profile(start: Path) -> str:
 
 def _settings(start: Path) -> tuple[Path | None, dict[str, Any]]:
     """The nearest settings file upward and its ocspec table."""
+    start = start.resolve()
     for directory in (start, *start.parents):
         own, project = directory / "ocspec.toml", directory / "pyproject.toml"
         if own.is_file():
             return own, _toml(own)
         if project.is_file():
-            table = _toml(project).get("tool", {}).get("ocspec")
-            if table is not None:
-                return project, dict(table)
+            tool = _table(_toml(project).get("tool", {}), "tool", project)
+            if "ocspec" in tool:
+                return project, _table(tool["ocspec"], "tool.ocspec", project)
     return None, {}
 
 
 def _toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise UserError(f"cannot be read ({error})", where=str(file), fix="correct the file") from None
+
+
+def _table(value: Any, name: str, file: Path | None) -> dict[str, Any]:
+    """A table of the settings; a UserError where something else stands in its place."""
+    if not isinstance(value, dict):
+        raise UserError(
+            f"{name} is {value!r}, not a table", where=str(file), fix=f"write [{name}] and its keys below it"
+        )
+    return value

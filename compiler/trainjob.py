@@ -15,6 +15,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 Kernels = Literal["auto", "fused", "portable"]
 Backend = Literal["torch", "nemo", "megatron"]
 EXECUTION = {"role": "execution"}
+DEVICES_PER_NODE = 8
 
 
 @attrs.frozen(kw_only=True)
@@ -120,6 +121,16 @@ class Parallelism:
     def devices(self) -> int:
         """Devices that the job takes."""
         return self.tensor * self.pipeline * self.context * self.data
+
+    @property
+    def nodes(self) -> int:
+        """Fewest nodes, of at most DEVICES_PER_NODE devices each, that share the devices evenly.
+
+        >>> Parallelism(tensor=2, data=256).nodes, Parallelism(data=9).nodes
+        (64, 3)
+        """
+        fewest = -(-self.devices // DEVICES_PER_NODE)
+        return next(nodes for nodes in range(fewest, self.devices + 1) if self.devices % nodes == 0)
 
 
 @attrs.frozen(kw_only=True)

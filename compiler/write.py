@@ -1,13 +1,15 @@
 """Writing a compiled plan: plan.json, and beside it for people every query, training config and sbatch script.
 
-The directory is written aside and renamed, so a failed compile leaves the last good plan. What belongs to runs
-(journal, logs) is kept.
+All is written aside first and renamed when the plan is safe on disk, so a failed compile leaves the last good plan and
+what goes with it. What belongs to runs (journal, logs) is kept.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from compiler import plan as plans
@@ -26,10 +28,12 @@ def write_plan(plan: Plan, out: Path, base: Path, profile: Profile) -> Path:
     """Write everything below `out`; returns the path of plan.json."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for kind, files in _generated(plan, profile).items():
-            _replace(out / kind, files)
-        write_atomically(out / "base", f"{base.resolve()}\n")
-        return plans.save(plan, out)
+        with _aside(out, _generated(plan, profile)) as asides:
+            file = plans.save(plan, out)
+            write_atomically(out / "base", f"{base.resolve()}\n")
+            for directory, aside in asides.items():
+                _swap(aside, directory)
+        return file
     except OSError as error:
         raise UserError(
             f"the plan cannot be written ({error.strerror})", where=str(out), fix="choose another --out"
@@ -38,7 +42,14 @@ def write_plan(plan: Plan, out: Path, base: Path, profile: Profile) -> Path:
 
 def remember_latest(plan: Path, build: Path) -> None:
     """Note which plan `submit` without arguments takes."""
-    write_atomically(build / LATEST, os.path.relpath(plan, build) + "\n")
+    try:
+        write_atomically(build / LATEST, os.path.relpath(plan, build) + "\n")
+    except OSError as error:
+        raise UserError(
+            f"the last plan cannot be noted ({error.strerror})",
+            where=str(build),
+            fix=f"name it: `ocspec submit {plan}`",
+        ) from None
 
 
 def latest(build: Path) -> Path:
@@ -60,15 +71,29 @@ def _generated(plan: Plan, profile: Profile) -> dict[str, dict[str, str]]:
     return files
 
 
-def _replace(directory: Path, files: dict[str, str]) -> None:
-    """Swap a directory of generated files for a new one."""
-    aside = directory.with_name(f".{directory.name}.aside")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
+@contextmanager
+def _aside(out: Path, generated: dict[str, dict[str, str]]) -> Iterator[dict[Path, Path]]:
+    """Write directories of generated files aside; yields where, by the directory to replace. Nothing is left over."""
+    asides = {out / kind: out / f".{kind}.aside" for kind in generated}
+    try:
+        for kind, files in generated.items():
+            _write_files(asides[out / kind], files)
+        yield asides
+    finally:
+        for aside in asides.values():
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _write_files(directory: Path, files: dict[str, str]) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
     for name, text in files.items():
-        path = aside / name
+        path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+
+
+def _swap(aside: Path, directory: Path) -> None:
     old = directory.with_name(f".{directory.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if directory.exists():

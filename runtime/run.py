@@ -9,14 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 from compiler.errors import UserError, UserErrors
-from compiler.metadata import describe, locate
+from compiler.metadata import describe, locate, unset_variables
 from compiler.plan import Plan, Task
 from runtime import operators
 from runtime.dispatch.base import Dispatcher, Event, Job
+from runtime.full_disk import as_one_message
 from runtime.journal import Journal
 from runtime.store import Store
 
@@ -69,8 +71,10 @@ def refuse(plan: Plan, base: Path, store: Store) -> None:
         )
         for op_id, tasks in operators.missing(plan).items()
     ]
+    wanted = to_run(plan, store)
+    problems += _unset(wanted)
     seen: set[str] = set()
-    for task in to_run(plan, store):
+    for task in wanted:
         problems += _moved(task, base, seen)
     if problems:
         raise UserErrors(problems)
@@ -78,6 +82,13 @@ def refuse(plan: Plan, base: Path, store: Store) -> None:
 
 def run_plan(plan: Plan, store: Store, dispatcher: Dispatcher, journal: Journal, on_event: OnEvent) -> Summary:
     """Submit what is missing and follow it; KeyboardInterrupt cancels cleanly and is raised again."""
+    with as_one_message(
+        f"the journal and the logs in {journal.directory.parent}", fix="free some, or choose another --out"
+    ):
+        return _follow(plan, store, dispatcher, journal, on_event)
+
+
+def _follow(plan: Plan, store: Store, dispatcher: Dispatcher, journal: Journal, on_event: OnEvent) -> Summary:
     began = time.monotonic()
     wanted = jobs(plan, store)
     journal.write("run", tasks=len(plan.tasks), missing=len(wanted))
@@ -115,16 +126,41 @@ def run_plan(plan: Plan, store: Store, dispatcher: Dispatcher, journal: Journal,
     return summary
 
 
+def _unset(tasks: Iterable[Task]) -> Iterable[UserError]:
+    """Variables in paths that the environment does not set, each once."""
+    needed: dict[str, dict[str, None]] = {}
+    for task in tasks:
+        for reader in _readers(task):
+            for variable in unset_variables(getattr(reader, "location", "")):
+                needed.setdefault(variable, {})[_source(reader, task)] = None
+    for variable, sources in needed.items():
+        yield UserError(
+            f"the environment variable {variable} is not set; needed by {_few(list(sources))}",
+            fix=f"set {variable} to where the data lies on this machine",
+        )
+
+
+def _readers(task: Task) -> list[Any]:
+    """What has a location in a task: its readers and the operator itself."""
+    return [*getattr(task.op, "readers", ()), task.op]
+
+
+def _source(reader: Any, task: Task) -> str:
+    """What the spec calls it."""
+    return str(getattr(reader, "source", getattr(reader, "dataset", task.id)))
+
+
 def _moved(task: Task, base: Path, seen: set[str]) -> Iterable[UserError]:
     """Sources that the plan saw otherwise than they are now; those in `seen` are looked at already."""
-    readers = [*getattr(task.op, "readers", ()), task.op]
-    for reader in readers:
+    for reader in _readers(task):
         digest, location = getattr(reader, "digest", ""), getattr(reader, "location", "")
         form = getattr(reader, "format", "")
         if not location or location in seen or form not in {"parquet", "jsonl", "directory"}:
             continue
+        if unset_variables(location):
+            continue
         seen.add(location)
-        name = getattr(reader, "source", getattr(reader, "dataset", task.id))
+        name = _source(reader, task)
         try:
             found = describe(form, locate(location, base), name=name).digest
         except UserError as error:
@@ -133,8 +169,8 @@ def _moved(task: Task, base: Path, seen: set[str]) -> Iterable[UserError]:
         if found != digest and not digest.startswith("declared:"):
             yield UserError(
                 f"source {name!r} has changed since the plan was compiled ({digest[:16]} -> {found[:16]})",
-                where=task.id,
-                fix="compile again",
+                where=locate(location, base),
+                fix="run `ocspec compile` again, or put the data back",
             )
 
 

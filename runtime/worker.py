@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import errno
 import json
 import os
 import platform
@@ -28,6 +27,7 @@ from compiler import plan as plans
 from compiler.errors import UserError
 from compiler.plan import Plan, Task
 from runtime import code_version, digest, operators
+from runtime.full_disk import as_one_message
 from runtime.journal import Journal
 from runtime.store import RESULT, Store
 from runtime.task import Artifact, TaskContext
@@ -38,10 +38,14 @@ PROGRESS_SECONDS = 0.5
 def run_shard(plan_path: str, task_id: str, shard: int, store: str) -> None:
     """Run one shard and publish the artefact if it was the last. Plain data in, nothing out: the store has it.
 
-    Raises UserError where the inputs are at fault.
+    Raises UserError where the inputs are at fault or the disk is full.
     """
-    path = Path(plan_path)
-    plan, home = plans.load(path), Store(Path(store))
+    with as_one_message(f"{task_id} in {store}", fix="free some, or choose another --store"):
+        _run(Path(plan_path), task_id, shard, Store(Path(store)))
+
+
+def _run(path: Path, task_id: str, shard: int, home: Store) -> None:
+    plan = plans.load(path)
     task = plan.task(task_id)
     journal = Journal(path.parent / "journal")
     began = time.time()
@@ -249,13 +253,6 @@ def main() -> int:
         run_shard(args.plan, args.task, args.shard, args.store)
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
-        return 1
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        sys.stderr.write(
-            f"error: no space left for {args.task} in {args.store}\n  fix: free some, or choose another --store\n"
-        )
         return 1
     return 0
 

@@ -30,7 +30,7 @@ def seeded_order(seed: int, column: str = "doc_id") -> str:
 def edges(op: ir.Edges) -> dict[str, str]:
     """Edges from the least item of every bucket to its other members.
 
-    Band 0 is the exact hash; near bands look only at one item per exact hash, since twins share all bands.
+    Band 0 is the exact hash; beside it near bands look only at one item per exact hash, since twins share all bands.
     """
     item, bands = ("doc_id", f"near_{op.key}") if op.granularity == "file" else ("repo", "near")
     tables = [
@@ -43,12 +43,13 @@ candidate AS (
     if op.exact:
         parts.append(_bucket("sha256", "0", "candidate"))
     if op.key is not None:
-        tables.append("""\
-one_per_hash AS (
-  SELECT item, bands FROM candidate QUALIFY row_number() OVER (PARTITION BY sha256 ORDER BY item) = 1
+        once = " QUALIFY row_number() OVER (PARTITION BY sha256 ORDER BY item) = 1" if op.exact else ""
+        tables.append(f"""\
+signed AS (
+  SELECT item, bands FROM candidate{once}
 ), banded AS (
   SELECT item, unnest(bands) AS value, unnest(range(1, len(bands) + 1))::INTEGER AS band
-  FROM one_per_hash WHERE bands IS NOT NULL
+  FROM signed WHERE bands IS NOT NULL
 )""")
         parts.append(_bucket("band, value", "band", "banded"))
     union = "\nUNION ALL\n".join(parts)
@@ -167,7 +168,7 @@ FROM sized WHERE NOT ({keep}) ORDER BY doc_id""",
 
 def select(op: ir.Select) -> dict[str, str]:
     """Documents whose text holds a keyword, in any case."""
-    hit = " OR ".join(f"contains(text, {literal(keyword.lower())})" for keyword in op.keywords)
+    hit = " OR ".join(f"contains(text, lower({literal(keyword)}))" for keyword in op.keywords)
     return {
         "matched": f"""\
 CREATE TEMP TABLE matched AS

@@ -74,8 +74,9 @@ def nemo_yaml(job: TrainJob) -> str:
         f"  sequence_parallel: {str(split.sequence_parallel).lower()}",
         "trainer:  # nemo.lightning.Trainer",
         f"  max_steps: {job.steps}",
-        f"  devices: {split.devices}",
-        f"  precision: {'bf16-mixed' if job.precision == 'bf16' else '32-true'}",
+        f"  num_nodes: {split.nodes}",
+        f"  devices: {split.devices // split.nodes}  # on each node",
+        f"  precision: {'32-true' if job.precision == 'fp32' else 'bf16-mixed'}",
         f"seed: {job.seed}",
         f"start_from: {job.start_from}",
     ]

@@ -1,4 +1,4 @@
-"""check: run every compile-time rule and list all that they find."""
+"""check: run every compile-time rule and list all that they find, after what `resolve` found."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from compiler.rules import RULES
 
 
 def check(draft: Draft) -> Draft:
-    """Raise UserErrors with every problem that a rule finds; otherwise change nothing."""
-    problems = [problem for rule in RULES for problem in rule.check(draft)]
+    """Raise UserErrors with the problems of sources and those that a rule finds; otherwise change nothing."""
+    problems = [*draft.problems, *(problem for rule in RULES for problem in rule.check(draft))]
     if problems:
         raise UserErrors(problems)
     return draft

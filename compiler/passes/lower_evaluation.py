@@ -77,7 +77,5 @@ def _seen(draft: Draft, stage: Stage, number: int) -> list[Input]:
     """
     train = next(task for task in draft.tasks if task.id == f"{stage.name}/train")
     return [
-        Input(role=f"{item.role}:{number}", task=item.task)
-        for item in train.inputs
-        if item.role in {"tokens", "blend"}
+        Input(role=f"{item.role}:{number}", task=item.task) for item in train.inputs if item.role in {"tokens", "blend"}
     ]

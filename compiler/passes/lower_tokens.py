@@ -76,9 +76,7 @@ def _tokenizer(draft: Draft) -> Task:
     inputs: tuple[Input, ...] = ()
     if isinstance(tokenizer, PretrainedTokenizer):
         op: ir.Operator = ir.ImportTokenizer(
-            vocab_size=tokenizer.vocab_size,
-            digest=tokenizer.digest or tokenizer.name,
-            location=tokenizer.path,
+            vocab_size=tokenizer.vocab_size, digest=draft.tokenizer_digest, location=tokenizer.path
         )
     else:
         assert isinstance(tokenizer, TrainedBPE)

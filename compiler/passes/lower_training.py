@@ -31,7 +31,7 @@ def lower_training(draft: Draft) -> Draft:
         job = train_job(draft.experiment.model, draft.experiment.tokenizer.vocab_size, stage, before, save_at)
         if before is not None:
             inputs += (Input(role="init", task=f"{before.stage}/train"),)
-        paths = ("model", f"curriculum.stages.{stage.name}")
+        paths: tuple[str, ...] = ("model", f"curriculum.stages.{stage.name}")
         if after is not None and save_at is not None:
             paths += (f"curriculum.stages.{after.name}.start_step",)
         task = Task(

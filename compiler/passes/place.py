@@ -10,7 +10,6 @@ from compiler.emit.duckdb_sql import queries
 from compiler.plan import Resources, Task
 
 TrainOp = ir.TrainTorch | ir.TrainNeMo | ir.TrainMegatron
-GPUS_PER_NODE = 8
 
 
 def place(draft: Draft) -> Draft:
@@ -37,7 +36,7 @@ def resources(op: ir.Operator) -> Resources:
         devices = op.job.parallelism.devices
         if op.job.backend == "torch" and devices == 1:
             return Resources(task_class="train", cpus=2, memory_mb=4096)
-        nodes = -(-devices // GPUS_PER_NODE)
+        nodes = op.job.parallelism.nodes
         return Resources(task_class="train", cpus=64, memory_mb=512_000, gpus=devices // nodes, nodes=nodes)
     if isinstance(op, ir.Benchmark):
         return Resources(task_class="eval", cpus=8, memory_mb=65_536, gpus=1)

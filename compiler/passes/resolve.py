@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import attrs
 
 from compiler.draft import Draft
-from compiler.errors import UserError, UserErrors
+from compiler.errors import UserError
 from compiler.metadata import SourceStats, describe, locate
+from ocspec.model import PretrainedTokenizer
 from ocspec.sources import Directory, Instructions, JsonLines, Parquet, Source
 
 FORMATS: dict[type[Source], str] = {Parquet: "parquet", JsonLines: "jsonl", Directory: "directory"}
 
 
 def resolve(draft: Draft) -> Draft:
-    """Fill in `sources`: files, bytes and digest of each source that lies on a file system."""
+    """Fill in `sources`: files, bytes and digest of each source that lies on a file system, and its `problems`."""
     problems: list[UserError] = []
     stats: dict[str, SourceStats] = {}
     sources = [source for dataset in draft.experiment.data for source in dataset.sources]
@@ -27,9 +29,22 @@ def resolve(draft: Draft) -> Draft:
             continue
         if found is not None:
             stats[source.name] = found
-    if problems:
-        raise UserErrors(problems)
-    return attrs.evolve(draft, sources=stats)
+    tokenizer = draft.experiment.tokenizer
+    digest = ""
+    if isinstance(tokenizer, PretrainedTokenizer):
+        digest = tokenizer_digest(tokenizer, draft.base)
+        if tokenizer.digest and digest != tokenizer.digest:
+            what = f"tokenizer {tokenizer.name!r} is {digest}, not {tokenizer.digest}"
+            problems.append(draft.error(tokenizer, what, "take the file that was pinned, or correct digest"))
+    return attrs.evolve(draft, sources=stats, tokenizer_digest=digest, problems=tuple(problems))
+
+
+def tokenizer_digest(tokenizer: PretrainedTokenizer, base: Path) -> str:
+    """SHA-256 of a tokenizer's file where it can be seen from here; else the one it is said to have, or its name."""
+    try:
+        return hashlib.sha256(Path(locate(tokenizer.path, base)).read_bytes()).hexdigest()
+    except (UserError, OSError):
+        return tokenizer.digest or tokenizer.name
 
 
 def _look_at(source: Source, base: Path) -> SourceStats | None:

@@ -10,12 +10,12 @@ from compiler.errors import UserError
 from compiler.passes.lower_tokens import mixtures
 from compiler.rules.base import Rule
 from ocspec.base import Spec
-from ocspec.sources import FunctionPairs
+from ocspec.sources import FunctionPairs, Source
 from ocspec.training import FineTune
 
 
 def find(draft: Draft) -> Iterator[UserError]:
-    """Unknown data sets, instruction sources and stages, and bases that go in a circle."""
+    """Unknown data sets, instruction sources and stages, bases in a circle, and two sources of one name."""
     experiment = draft.experiment
     data = {dataset.name for dataset in experiment.data}
     stages = {stage.name for stage in experiment.curriculum.stages}
@@ -34,6 +34,22 @@ def find(draft: Draft) -> Iterator[UserError]:
         for name in evaluation.stages:
             yield from _known(draft, evaluation, "stage", name, stages)
     yield from _bases(draft, data)
+    yield from _sources(draft)
+
+
+def _sources(draft: Draft) -> Iterator[UserError]:
+    """What is known of a source is known by its name; data sets may share one, but not list it twice."""
+    first: dict[str, Source] = {}
+    lists = [*(dataset.sources for dataset in draft.experiment.data), draft.experiment.instructions]
+    for sources in lists:
+        for position, source in enumerate(sources):
+            other = first.setdefault(source.name, source)
+            if other != source or source in sources[:position]:
+                yield draft.error(
+                    source,
+                    f"two sources are called {source.name!r}; the other is at {draft.where(other)}",
+                    "give each its own name, and list it once",
+                )
 
 
 def _bases(draft: Draft, data: set[str]) -> Iterator[UserError]:

@@ -29,7 +29,7 @@ RANK: tuple[tuple[type[Step], ...], ...] = (
 
 
 def find(draft: Draft) -> Iterator[UserError]:
-    """Steps out of order, and refinement steps on a data set that starts from another."""
+    """Steps out of order, refinement steps on a data set that starts from another, and Admit twice."""
     for dataset in draft.experiment.data:
         ranks = [(rank(step), step) for step in dataset.steps]
         for (before, _), (after, step) in pairwise(ranks):
@@ -39,6 +39,10 @@ def find(draft: Draft) -> Iterator[UserError]:
                     f"{type(step).__name__} stands too late in data set {dataset.name!r}",
                     "order the steps: Admit, Deduplicate, Redact, Filter, then Downsample and selections",
                 )
+        for step in [step for step in dataset.steps if isinstance(step, Admit)][1:]:
+            yield draft.error(
+                step, f"data set {dataset.name!r} admits twice; only the first would count", "make them one Admit"
+            )
         for number, step in ranks:
             if dataset.base is not None and number < len(RANK) - 1:
                 yield draft.error(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from fractions import Fraction
 
 from compiler.draft import Draft
 from compiler.errors import UserError
@@ -30,8 +32,13 @@ def find(draft: Draft) -> Iterator[UserError]:
                     parts[share.dataset],
                     f"stage {name!r} asks for {int(asked):,} tokens of {share.dataset!r}, which holds at most {most:,}"
                     f" x {float(share.max_epochs):g} epochs",
-                    f"lower steps or weight, or allow max_epochs={float(asked / most) if most else 0:.3g}",
+                    "lower steps or weight" + (f", or allow max_epochs={_rounded_up(asked / most):g}" if most else ""),
                 )
+
+
+def _rounded_up(epochs: Fraction) -> float:
+    """To two places, so that the number is enough when it is typed in."""
+    return math.ceil(epochs * 100) / 100
 
 
 def _most_tokens(draft: Draft, name: str) -> int | None:
@@ -39,7 +46,9 @@ def _most_tokens(draft: Draft, name: str) -> int | None:
     sources: tuple[Source, ...] = ()
     at: str | None = name
     known = {dataset.name: dataset for dataset in draft.experiment.data}
-    while at in known and not sources:
+    for _ in known:  # a circle of bases, which another rule refuses, must not hold this one up
+        if at not in known or sources:
+            break
         declared = known[at].declared
         if declared is not None and declared.tokens is not None:
             return declared.tokens

@@ -13,7 +13,7 @@ from ocspec.refinement import Filter
 
 
 def find(draft: Draft) -> Iterator[UserError]:
-    """Unknown signals and thresholds outside a signal's range."""
+    """Unknown signals and thresholds that a signal never crosses, or always does."""
     for dataset in draft.experiment.data:
         for step in dataset.steps:
             if not isinstance(step, Filter):
@@ -25,7 +25,8 @@ def find(draft: Draft) -> Iterator[UserError]:
                     yield draft.error(rule, f"no signal is called {rule.signal!r}", hint)
                     continue
                 low, high = SIGNAL_RANGES[rule.signal]
-                if not low <= rule.threshold <= high:
+                edge = {">": high, "<": low}.get(rule.comparison)  # beyond which no value lies
+                if rule.threshold == edge or not low <= rule.threshold <= high:
                     yield draft.error(
                         rule,
                         f"{rule.signal} lies between {low:g} and {high:g};"

@@ -7,6 +7,8 @@ from typing import Literal, Protocol
 
 import attrs
 
+from compiler.plan import TaskClass
+
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
@@ -17,7 +19,7 @@ class Job:
     task_id: str
     shards: tuple[int, ...]
     depends_on: tuple[str, ...] = ()
-    task_class: str = "data"
+    task_class: TaskClass = "data"
     cpus: int = 1
     memory_mb: int = 2048
     gpus: int = 0

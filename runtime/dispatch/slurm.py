@@ -25,7 +25,9 @@ import submitit
 from submitit.core.utils import DelayedSubmission, FailedJobError, FailedSubmissionError
 from submitit.slurm.slurm import _make_sbatch_string
 
+from compiler.emit.sbatch import request, setup_lines
 from compiler.errors import UserError
+from compiler.plan import Resources
 from compiler.profile import Profile
 from runtime.dispatch import slurm_queue
 from runtime.dispatch.base import Event, Job
@@ -37,7 +39,6 @@ OnSubmitted = Callable[[str, int, str], None]
 MAX_LABEL = 48  # of the run and of the task each: together under 100 characters, where some sites cut
 REQUEUES = 100  # a training job resumes from its checkpoint however often it runs out of time
 TRANSIENT = re.compile("unable to contact|socket timed out|resource temporarily unavailable", re.IGNORECASE)
-THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")  # libraries count the node's cores
 OURS = ("array", "comment", "dependency", "error", "job-name", "kill-on-invalid-dep", "output")
 
 
@@ -80,32 +81,21 @@ def parameters(job: Job, profile: Profile, label: Label) -> dict[str, Any]:
 
     Raises UserError for profile entries that would break the batch script or hide the job from us.
     """
-    limits = profile.limits(job.task_class)
-    cpus = limits.cpus or job.cpus
-    minutes = limits.minutes or profile.minutes
-    requested = {
+    asked = Resources(task_class=job.task_class, cpus=job.cpus, memory_mb=job.memory_mb, gpus=job.gpus, nodes=job.nodes)
+    options = request(asked, profile)
+    cpus = options["cpus_per_task"]
+    return {
+        **options,
         "job_name": label.name,
         "comment": label.comment,
-        "partition": limits.partition or profile.partition,
-        "account": profile.account,
-        "qos": profile.qos,
-        "constraint": profile.constraint,
-        "time": minutes,
-        "nodes": job.nodes,
-        "ntasks_per_node": 1,
-        "cpus_per_task": cpus,
-        "mem": f"{limits.memory_mb or job.memory_mb}M",
-        "gpus_per_node": job.gpus,
-        "setup": ["export " + " ".join(f"{name}={cpus}" for name in THREADS), *profile.setup],
+        "setup": setup_lines(cpus, profile),
         "array_parallelism": profile.max_parallel_shards or max(1, len(job.shards)),
         # A signal 90 s before the end would reach a one-minute job at its start.
-        "signal_delay_s": min(90, 15 * minutes),
-        # One worker, on the first node: training over several starts its ranks from there. Since Slurm 22.05
-        # a step does not take over the job's --cpus-per-task, and would be bound to one processor.
+        "signal_delay_s": min(90, 15 * options["time"]),
+        # Since Slurm 22.05 a step does not take over the job's --cpus-per-task: it would be bound to one processor.
         "srun_args": ["--nodes=1", "--ntasks=1", f"--cpus-per-task={cpus}"],
         "additional_parameters": {**_site_options(profile), "kill-on-invalid-dep": "yes"},
     }
-    return {name: value for name, value in requested.items() if value not in ("", 0, [])}
 
 
 def _site_options(profile: Profile) -> dict[str, str | bool]:

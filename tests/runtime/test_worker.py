@@ -155,7 +155,7 @@ def test_no_space_is_one_message(workbench: Workbench) -> None:
     plan, path = workbench.compile()
     code = (
         "import errno, sys; from runtime import worker;"
-        "worker.run_shard = lambda *a: (_ for _ in ()).throw(OSError(errno.ENOSPC, 'No space left on device'));"
+        "worker._work = lambda *a: (_ for _ in ()).throw(OSError(errno.ENOSPC, 'No space left on device'));"
         f"sys.argv = ['w', {str(path)!r}, 'code/sign', '0', '--store', {str(workbench.store.root)!r}];"
         "sys.exit(worker.main())"
     )

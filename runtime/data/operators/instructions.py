@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+import re
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +19,11 @@ from runtime.data.indexed import IndexedWriter
 from runtime.data.instruct import pairs
 from runtime.data.operators.tokens import END_OF_TEXT, PREFIX, encoder_of
 from runtime.data.refined import read_refined, selected_ids
+from runtime.data.sources import read_documents
 from runtime.data.tables import TableWriter
 from runtime.task import TaskContext
 
 PAIRS_SCHEMA = pa.schema([(name, pa.string()) for name in ("pair_id", "language", "instruction", "output")])
-READERS = {"parquet": "read_parquet", "jsonl": "read_json_auto"}
 
 
 def make_pairs(op: ir.MakePairs, ctx: TaskContext) -> None:
@@ -52,14 +53,54 @@ def make_pairs(op: ir.MakePairs, ctx: TaskContext) -> None:
 
 
 def read_pairs(op: ir.ReadPairs, ctx: TaskContext) -> None:
-    """Pairs from files; the columns are named in the spec."""
-    location = locate(op.location, ctx.base)
-    with duck.session(ctx) as connection:
-        query = f"""\
-SELECT '{op.dataset}#' || row_number() OVER () AS pair_id, NULL::VARCHAR AS language,
-  "{op.instruction}" AS instruction, "{op.output}" AS output
-FROM {READERS[op.format]}({json.dumps(location).replace('"', "'")})"""
-        ctx.stats["pairs"] = duck.write(connection, query, ctx.output("pairs"), PAIRS_SCHEMA)
+    """Pairs from files, numbered in their order; rows without an instruction or an output are left out and counted."""
+    instructions, outputs = (_Column(op, side, ctx) for side in ("instruction", "output"))
+    with TableWriter(ctx.output("pairs"), PAIRS_SCHEMA) as writer:
+        for number, (instruction, output) in enumerate(_matched(instructions, outputs), start=1):
+            pair = {"pair_id": f"{op.dataset}#{number}", "instruction": instruction, "output": output}
+            writer.write_rows([pair])
+    dropped = len(instructions.dropped | outputs.dropped)
+    if not writer.rows:
+        raise UserError(
+            f"no row of {op.dataset!r} is a pair: {dropped} lack an instruction or an output that is text",
+            where=locate(op.location, ctx.base),
+            fix="look at the data, and at which columns the spec names",
+        )
+    ctx.stats.update(pairs=writer.rows, dropped_rows=dropped)
+
+
+class _Column:
+    """One column of the pairs, read like the content of documents: (row's name, text), and the rows without text."""
+
+    def __init__(self, op: ir.ReadPairs, side: Literal["instruction", "output"], ctx: TaskContext) -> None:
+        self.dropped: set[str] = set()
+        self._side = side
+        columns = ir.Columns(content=op.instruction if side == "instruction" else op.output, repo="", path="")
+        location = locate(op.location, ctx.base)
+        self._reader = ir.Reader(source=op.dataset, format=op.format, columns=columns, location=location)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        try:
+            for batch in read_documents(self._reader, (), 0, 1, on_drop=lambda name, *_: self.dropped.add(name)):
+                yield from zip(*(batch.column(name).to_pylist() for name in ("doc_id", "content")), strict=True)
+        except UserError as error:  # it speaks of documents: name the field of the spec's Instructions instead
+            what = error.what.replace("(for content)", f"(for {self._side})")
+            fix = re.sub(r"columns\.content|`content`", f"Instructions.{self._side}", error.fix)
+            raise UserError(what, where=error.where, fix=fix) from error
+
+
+def _matched(instructions: _Column, outputs: _Column) -> Iterator[tuple[str, str]]:
+    """The texts of rows that have both. Both columns come in the same order, and name a row that they leave out."""
+    left, right = iter(instructions), iter(outputs)
+    one, other = next(left, None), next(right, None)
+    while one is not None and other is not None:
+        if one[0] == other[0]:
+            yield one[1], other[1]
+            one, other = next(left, None), next(right, None)
+        elif one[0] in outputs.dropped:
+            one = next(left, None)
+        else:
+            other = next(right, None)
 
 
 def encode_pairs(op: ir.EncodePairs, ctx: TaskContext) -> None:
@@ -82,10 +123,7 @@ def encode_pairs(op: ir.EncodePairs, ctx: TaskContext) -> None:
                 starts.append(len(prompt))
                 tokens += len(sample)
     if not starts:
-        raise UserError(
-            f"no instruction pair of {op.dataset!r} fits {op.max_length} tokens ({skipped} are longer)",
-            fix="raise max_length or give other pairs",
-        )
+        raise _no_sample(op, skipped)
     np.save(ctx.output("tokens") / "answer_start.npy", np.array(starts, dtype=np.int32))
     ctx.stats.update(samples=len(starts), too_long=skipped, tokens=tokens)
 
@@ -98,3 +136,15 @@ def chat_tokens(encoder: Encoder, instruction: str, output: str) -> tuple[npt.ND
     prompt = np.concatenate([[start], user, [end], newline, [start], assistant])
     answer = np.concatenate([encoder.encode(output.rstrip("\n") + "\n"), [end, encoder.special(END_OF_TEXT)]])
     return prompt.astype(encoder.dtype), answer.astype(encoder.dtype)
+
+
+def _no_sample(op: ir.EncodePairs, too_long: int) -> UserError:
+    if not too_long:
+        return UserError(
+            f"source {op.dataset!r} has no instruction pairs",
+            fix="choose documents with documented functions, or files",
+        )
+    return UserError(
+        f"no instruction pair of {op.dataset!r} fits {op.max_length} tokens: the prompts of all {too_long} are longer",
+        fix="raise max_length or give other pairs",
+    )

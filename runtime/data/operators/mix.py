@@ -39,7 +39,7 @@ def draw_samples(op: ir.DrawSamples, ctx: TaskContext) -> None:
         have = sum(sample.num_samples for sample in samples)
         raise UserError(
             f"stage {op.stage!r} wants {op.steps} steps of {op.global_batch} = {wanted} samples; there are {have} in"
-            f" {op.epochs} epochs = {have * op.epochs}",
+            f" each of {op.epochs} epochs = {have * op.epochs}",
             fix=f"lower steps to {have * op.epochs // op.global_batch} or raise epochs",
         )
     phase = Phase(wanted, op.sequence_length)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from compiler import ir
+from runtime.data import duck
 from runtime.data.funnel import Funnel
 from runtime.data.languages import doc_type
 from runtime.data.operators.reading import documents
-from runtime.data.operators.verdicts import kept_files
+from runtime.data.operators.verdicts import kept_files, refuse_double_ids
 from runtime.data.redact import redact
 from runtime.data.refined import REFINED_SCHEMA
 from runtime.data.signals import SignalValues, first_failing
@@ -25,7 +25,7 @@ FLUSH_ROWS = 256
 
 def refine(op: ir.Refine, ctx: TaskContext) -> None:
     """Clean documents of this shard, and those that a rule dropped."""
-    kept = _kept(kept_files(ctx))
+    kept = _kept(ctx)
     redactions: Counter[str] = Counter()
     with (
         Funnel(ctx.output("dropped"), "filter") as funnel,
@@ -60,11 +60,16 @@ def _clean(op: ir.Refine, row: dict[str, Any], funnel: Funnel, redactions: Count
     return {**row, "content": redacted.text, "bytes": size}
 
 
-def _kept(files: list[Path]) -> dict[str, tuple[str | None, bool]]:
-    """Language and held-out mark of every survivor by id."""
+def _kept(ctx: TaskContext) -> dict[str, tuple[str | None, bool]]:
+    """Language and held-out mark of every survivor by id; a UserError where two have the same id."""
     found: dict[str, tuple[str | None, bool]] = {}
+    files, rows = kept_files(ctx), 0
     for path in files:
         table: pa.Table = pq.read_table(path, columns=["doc_id", "language", "held_out"])
         columns = (table.column(name).to_pylist() for name in ("doc_id", "language", "held_out"))
         found.update((doc_id, (language, held_out)) for doc_id, language, held_out in zip(*columns, strict=True))
+        rows += table.num_rows
+    if len(found) < rows:
+        with duck.session(ctx, keys=files) as connection:
+            refuse_double_ids(connection)
     return found

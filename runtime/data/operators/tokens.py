@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
+import hashlib
+import re
 from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from compiler import ir
-from compiler.errors import UserError
+from compiler.errors import UserError, UserErrors
 from compiler.metadata import locate
 from runtime.data import duck
 from runtime.data.bpe import TOKENIZER_FILE, Encoder
 from runtime.data.bpe import train_bpe as train
 from runtime.data.draw import apportion
 from runtime.data.indexed import IndexedWriter
+from runtime.data.operators.emptied import nothing_left
 from runtime.data.refined import read_refined, selected_ids
 from runtime.data.tables import TableWriter, schema_of
 from runtime.task import TaskContext
@@ -23,6 +27,7 @@ from runtime.task import TaskContext
 END_OF_TEXT = "<|endoftext|>"
 TOKENS_SCHEMA = schema_of({"doc_id": pa.string(), "tokens": pa.list_(pa.int32())})
 PREFIX = "tokens"
+SHA256 = re.compile(r"[0-9a-f]{64}")  # a spec may also name a version
 
 
 def train_bpe(op: ir.TrainBPE, ctx: TaskContext) -> None:
@@ -37,19 +42,37 @@ def train_bpe(op: ir.TrainBPE, ctx: TaskContext) -> None:
                 for batch in duck.batches(connection, ctx.sql["sample"]):
                     yield from map(str, batch.column("content").to_pylist())
 
-    train(texts(), op.vocab_size, op.special_tokens, ctx.output("tokenizer"))
+    text = texts()
+    first = next(text, None)
+    if first is None:
+        raise UserErrors([_no_text(dataset, ctx) for dataset in sorted(sample)])
+    train(chain([first], text), op.vocab_size, op.special_tokens, ctx.output("tokenizer"))
+
+
+def _no_text(dataset: str, ctx: TaskContext) -> UserError:
+    roles = (f"documents:{dataset}", f"selection:{dataset}")
+    artifacts = [artifact for role in roles for artifact in ctx.inputs.get(role, ())]
+    return nothing_left(dataset, "to train the tokenizer on", artifacts)
 
 
 def import_tokenizer(op: ir.ImportTokenizer, ctx: TaskContext) -> None:
-    """Copy a tokenizer.json and check its vocabulary."""
+    """Copy a tokenizer.json and check its digest, where the spec gives one, and its vocabulary."""
     source = locate(op.location, ctx.base)
     try:
-        shutil.copyfile(source, ctx.output("tokenizer") / TOKENIZER_FILE)
+        data = Path(source).read_bytes()
     except OSError as error:
         raise UserError(
             f"the tokenizer cannot be read ({error.strerror})", where=source, fix="correct its path"
         ) from None
-    size = Encoder.load(ctx.output("tokenizer") / TOKENIZER_FILE).vocab_size
+    digest = hashlib.sha256(data).hexdigest()
+    if SHA256.fullmatch(op.digest) and op.digest != digest:
+        raise UserError(
+            f"the tokenizer has SHA-256 {digest[:16]}..., the spec says {op.digest[:16]}...",
+            where=source,
+            fix="correct its path or its digest",
+        )
+    size = Encoder.load(Path(source)).vocab_size
+    (ctx.output("tokenizer") / TOKENIZER_FILE).write_bytes(data)
     if size > op.vocab_size:
         raise UserError(
             f"the tokenizer has {size} entries, the spec says {op.vocab_size}",
@@ -101,8 +124,5 @@ def pack(op: ir.Pack, ctx: TaskContext) -> None:
                 total += len(ids)
                 documents += 1
     if not documents:
-        raise UserError(
-            f"no document of data set {op.dataset!r} is left for training",
-            fix="look at the funnel: loosen its steps",
-        )
+        raise nothing_left(op.dataset, "for training", ctx.inputs["tokens"])
     ctx.stats.update(documents=documents, tokens=total)

@@ -31,7 +31,7 @@ def kept_files(ctx: TaskContext) -> list[Path]:
 def drop_twins(op: ir.DropTwins, ctx: TaskContext) -> None:
     """Drop training documents that share a bucket with a held-out one."""
     with duck.session(ctx, keys=ctx.files("keys", "keys")) as connection:
-        _refuse_double_ids(connection)
+        refuse_double_ids(connection)
         connection.execute(ctx.sql["twins"])
         _write_verdict(connection, ctx)
 
@@ -40,7 +40,7 @@ def edges(op: ir.Edges, ctx: TaskContext) -> None:
     """Pairs of this shard's bands."""
     with duck.session(ctx, keys=ctx.files("keys", "keys"), kept=kept_files(ctx)) as connection:
         if op.granularity == "file":
-            _refuse_double_ids(connection)
+            refuse_double_ids(connection)
         ctx.stats["edges"] = duck.write(connection, ctx.sql["edges"], ctx.output("edges"), EDGE_SCHEMA)
 
 
@@ -111,7 +111,7 @@ def _write_verdict(connection: duckdb.DuckDBPyConnection, ctx: TaskContext) -> N
     ctx.stats.update(table_stats(kept, ctx.output("dropped")))
 
 
-def _refuse_double_ids(connection: duckdb.DuckDBPyConnection) -> None:
+def refuse_double_ids(connection: duckdb.DuckDBPyConnection) -> None:
     """Two documents of one id cannot be told apart: name some and stop."""
     double = connection.execute(
         "SELECT doc_id, count(*) FROM keys GROUP BY doc_id HAVING count(*) > 1 ORDER BY doc_id LIMIT 3"
