@@ -35,8 +35,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@"$(PYTHON)" -m venv .venv || { \
 		echo 'error: $(PYTHON) cannot make a virtual environment' >&2; \
 		echo '  fix: on Debian and Ubuntu, apt-get install python3-venv' >&2; exit 1; }
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable '.[dev]'
+	@echo 'installing into .venv; the first time takes a minute or more'
+	@$(BIN)/python -m pip install -qq --upgrade pip
+	@$(BIN)/python -m pip install -qq $(PIP_ARGS) --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
 
 quickstart: install ## run the whole recipe in miniature on real code; ends with the path of the report

@@ -28,9 +28,9 @@ def test_problems_are_listed_and_counted() -> None:
 
 def test_origins_are_relative_to_the_spec() -> None:
     """Below it, above it, or unknown."""
-    base = Path("/work/specs")
-    assert relative(Origin("/work/specs/a.py", 3), base) == "a.py:3"
-    assert relative(Origin("/work/base.py", 3), base) == "../base.py:3"
+    base = Path("/repo/specs")
+    assert relative(Origin("/repo/specs/a.py", 3), base) == "a.py:3"
+    assert relative(Origin("/repo/base.py", 3), base) == "../base.py:3"
     assert relative(None, base) == ""
 
 
