@@ -219,11 +219,13 @@ def test_libraries_that_a_spec_imports_stay(spec, workplace: Path, monkeypatch: 
     assert sys.modules.pop("only_once") is first
 
 
-def test_an_edit_is_seen_at_once(spec) -> None:
+def test_an_edit_is_seen_at_once(spec, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one of the same size in the same second, in the spec or in a helper: no stale bytecode is run."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)  # as Python has it, whatever these tests run under
     for name in ("one", "two"):
         spec(f"NAME = '{name}'", "helper.py")
         for suffix in ("x", "y"):
             reference = spec(f"import helper\nexperiment = small(name=helper.NAME + '{suffix}')")
             assert load_spec(reference)[0].name == name + suffix
     assert not list(Path().rglob("__pycache__"))
+    assert sys.dont_write_bytecode is False

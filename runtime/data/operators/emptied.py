@@ -42,6 +42,6 @@ def _line(manifest: Mapping[str, Any]) -> str:
     """`code/sign kept 2 of 9 (too_large 6, empty 1)`."""
     stats = manifest["stats"]
     rules = sorted(stats["dropped"].items(), key=lambda rule: (-rule[1], rule[0]))
-    more = [f"{len(rules) - MOST_RULES} rules more"] if len(rules) > MOST_RULES else []
+    more = [f"{len(rules) - MOST_RULES} more"] if len(rules) > MOST_RULES else []
     shown = ", ".join([f"{rule} {count}" for rule, count in rules[:MOST_RULES]] + more)
     return f"{manifest['task']} kept {stats['kept']} of {stats['in']}" + (f" ({shown})" if shown else "")

@@ -60,6 +60,18 @@ experiment = small(pretrain(), anneal)
     assert decay.schedule[0].start == base.schedule[-1].end
 
 
+def test_annealing_goes_on_from_the_end_of_a_cosine(compiled: Callable[[str], Plan]) -> None:
+    """Not from its peak."""
+    text = """
+base = pretrain(schedule=Cosine(peak=1e-2, warmup_steps=2, end=1e-3))
+anneal = Anneal(name="decay", mixture=mix("code"), batches=BATCHES, schedule=Decay(end=1e-5))
+experiment = small(base, anneal)
+"""
+    assert jobs(compiled(text))["decay"].schedule == (
+        SchedulePhase(shape="exponential", steps=10, start=1e-3, end=1e-5),
+    )
+
+
 def test_tuning_takes_weights_only(compiled: Callable[[str], Plan]) -> None:
     """A fresh optimizer, its own schedule, the loss on answers; 2 x 100 samples are 25 steps of 8."""
     base, tune = jobs(compiled(f"{TUNE}experiment = small(pretrain(), tune, instructions=(pairs,))")).values()

@@ -84,13 +84,14 @@ def test_failures_are_listed_with_their_message_and_log(ocspec, failing: Path) -
     assert result.code == 1
     assert re.match(r"5 ran, 0 reused, 0 cut off, 1 failed, 8 not started in ", result.out)
     (error,) = [line for line in result.err.splitlines() if line.startswith("error: ")]
-    assert error.startswith("error: tokenizer: the sample ")
+    assert error.startswith("error: tokenizer: no document of data set 'code' is left to train the tokenizer on")
+    assert "code/sign kept 0 of 30 (language_not_admitted 30)" in error
     assert "\n  log: build/tiny/logs/tokenizer/0.log\n" in result.err
     assert result.err.count("cancelled  code/encode") == 1
     status = ocspec("status")
-    assert re.search(r"tokenizer +failed +the sample", status.out)
+    assert re.search(r"tokenizer +failed", status.out), status.out
     assert "5 finished, 0 running, 1 failed, 8 missing" in status.out
-    assert "error: tokenizer: the sample" in ocspec("logs", "tokenizer").out
+    assert "error: no document of data set 'code' is left" in ocspec("logs", "tokenizer").out
 
 
 def test_run_makes_no_report_of_a_failed_run(ocspec, failing: Path) -> None:
@@ -107,7 +108,7 @@ def test_a_source_that_moved_since_is_refused_once(ocspec, spec: Path) -> None:
     result = ocspec("submit")
     assert (result.code, result.out) == (1, "")
     assert result.err.count("source 'library' has changed since the plan was compiled") == 1
-    assert "fix: compile again" in result.err
+    assert "fix: run `ocspec compile` again" in result.err
     assert not Path("build/tiny/journal").exists()
 
 

@@ -1,0 +1,177 @@
+"""Edges, clusters and twins of held-out documents, on keys written by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from compiler import ir
+from compiler.errors import UserError
+from runtime.data.operators.verdicts import cluster, drop_twins, edges
+from runtime.task import Artifact
+from tests.runtime.data.operators.conftest import Bench, text
+
+KEYS = pa.schema(
+    {
+        "doc_id": pa.string(),
+        "repo": pa.string(),
+        "language": pa.string(),
+        "stars": pa.int64(),
+        "commit_time": pa.int64(),
+        "bytes": pa.int64(),
+        "held_out": pa.bool_(),
+        "sha256": pa.binary(),
+        "near_0": pa.list_(pa.uint64()),
+    }
+)
+REPOSITORIES = pa.schema({"repo": pa.string(), "sha256": pa.binary(), "near": pa.list_(pa.uint64())})
+
+
+def key(doc_id: str, digest: str, near: list[int] | None = None, **more: Any) -> dict[str, Any]:
+    """A key row; the id is REPO/PATH."""
+    row = {"doc_id": doc_id, "repo": doc_id.partition("/")[0], "language": "python", "stars": 0, "commit_time": 0}
+    return {**row, "bytes": 1, "held_out": False, "sha256": digest.encode(), "near_0": near, **more}
+
+
+def keys_of(bench: Bench, *found: dict[str, Any]) -> Artifact:
+    """An artefact of sign, in two files."""
+    return bench.table("keys", found, KEYS, files=2)
+
+
+def deduplicated(bench: Bench, keys: Artifact, kept: Artifact | None = None, shards: int = 1) -> Artifact:
+    """Edges, then clusters, of files by hash and by two bands."""
+    left = [kept or keys]
+    op = ir.Edges(granularity="file", exact=True, key=0, bands=2)
+    found = bench.run(edges, op, shards, keys=[keys], kept=left)
+    verdict = ir.Cluster(step="deduplicate", granularity="file", threshold=0.5)
+    return bench.run(cluster, verdict, keys=[keys], kept=left, edges=[found])
+
+
+def test_edges_go_from_the_least_item_of_a_bucket(bench: Bench) -> None:
+    """Band 0 is the hash; twins by hash appear once in the bands; no text, no band."""
+    keys = keys_of(
+        bench,
+        key("r/a", "1", [10, 20]),
+        key("r/b", "1", [10, 20]),
+        key("r/c", "2", [10, 21]),
+        key("r/d", "3", [11, 21]),
+        key("r/e", "4", None),
+        key("r/f", "5", [20, 10]),
+    )
+    op = ir.Edges(granularity="file", exact=True, key=0, bands=2)
+    whole = bench.run(edges, op, keys=[keys], kept=[keys])
+    assert text(whole, "edges") == "r/a | r/b | 0\nr/a | r/c | 1\nr/c | r/d | 2\n"
+    assert text(bench.run(edges, op, 3, keys=[keys], kept=[keys]), "edges") == text(whole, "edges")
+    assert whole.manifest["stats"] == {"edges": 3}
+
+
+def test_only_kept_items_have_edges(bench: Bench) -> None:
+    """A document that a step before dropped does not hold a cluster together."""
+    keys = keys_of(bench, key("r/a", "1", [1, 9]), key("r/b", "2", [1, 2]), key("r/c", "3", [8, 2]))
+    kept = bench.table("kept", [{"doc_id": "r/a"}, {"doc_id": "r/c"}])
+    op = ir.Edges(granularity="file", exact=True, key=0, bands=2)
+    assert text(bench.run(edges, op, keys=[keys], kept=[kept]), "edges") == ""
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "survivor"),
+    [
+        ({"stars": 1}, {"stars": 2}, "r/b"),
+        ({"stars": 2, "commit_time": 5}, {"stars": 2, "commit_time": 6}, "r/b"),
+        ({"stars": 3, "commit_time": 5}, {"stars": 2, "commit_time": 6}, "r/a"),
+        ({}, {}, "r/a"),
+    ],
+)
+def test_the_survivor_has_most_stars_then_the_latest_commit_then_the_lowest_id(
+    bench: Bench, a: dict[str, int], b: dict[str, int], survivor: str
+) -> None:
+    """Whatever the order of the rows and the number of shards."""
+    found = [key("r/a", "1", **a), key("r/b", "1", **b)]
+    loser = "r/b" if survivor == "r/a" else "r/a"
+    for order, shards in ((found, 1), (found[::-1], 3)):
+        artifact = deduplicated(bench, keys_of(bench, *order), shards=shards)
+        assert text(artifact, "kept") == f"{survivor} | r | python | False\n"
+        assert text(artifact, "dropped") == f"{loser} | deduplicate | exact_duplicate | None | 0.5 | {survivor}\n"
+
+
+def test_clusters_are_connected_components(bench: Bench) -> None:
+    """a ~ b ~ c makes one cluster; equal to the survivor is exact, else near; in = kept + dropped."""
+    keys = keys_of(
+        bench,
+        key("r/a", "1", [10, 20]),
+        key("r/b", "2", [10, 21], stars=5),
+        key("r/c", "3", [11, 21]),
+        key("r/d", "2", [10, 21]),
+        key("r/e", "5", [12, 22], held_out=True, language=None),
+    )
+    artifact = deduplicated(bench, keys)
+    assert text(artifact, "kept") == "r/b | r | python | False\nr/e | r | None | True\n"
+    assert text(artifact, "dropped", "doc_id", "rule", "kept") == (
+        "r/a | near_duplicate | r/b\nr/c | near_duplicate | r/b\nr/d | exact_duplicate | r/b\n"
+    )
+    assert artifact.manifest["stats"] == {
+        "in": 5,
+        "kept": 2,
+        "dropped": {"exact_duplicate": 1, "near_duplicate": 2},
+        "clusters": 1,
+    }
+
+
+def test_a_repositorys_verdict_applies_to_all_its_files(bench: Bench) -> None:
+    """The most starred of two similar repositories stays; a repository without a twin is untouched."""
+    keys = keys_of(
+        bench,
+        key("fork/a", "1", stars=1),
+        key("fork/b", "9", stars=8),
+        key("origin/a", "1", stars=9),
+        key("origin/b", "2", stars=2),
+        key("single/a", "1"),
+    )
+    near = {"fork": [1, 2], "origin": [1, 3], "single": [4, 4]}
+    found = [{"repo": repo, "sha256": repo.encode(), "near": bands} for repo, bands in near.items()]
+    repositories = bench.table("keys", found, REPOSITORIES)
+    op = ir.Edges(granularity="repository", exact=True, key=0, bands=2)
+    joined = bench.run(edges, op, keys=[repositories], kept=[keys])
+    assert text(joined, "edges") == "fork | origin | 1\n"
+    verdict = ir.Cluster(step="deduplicate", granularity="repository", threshold=0.5)
+    inputs = {"keys": [keys], "kept": [keys], "edges": [joined], "repositories": [repositories]}
+    artifact = bench.run(cluster, verdict, **inputs)
+    assert text(artifact, "kept", "doc_id") == "origin/a\norigin/b\nsingle/a\n"
+    assert text(artifact, "dropped", "doc_id", "rule", "kept") == (
+        "fork/a | near_duplicate | origin\nfork/b | near_duplicate | origin\n"
+    )
+
+
+def test_twins_of_held_out_documents_are_dropped(bench: Bench) -> None:
+    """By hash or by a band; the held-out ones stay, and so do documents that are twins among themselves."""
+    keys = keys_of(
+        bench,
+        key("held/x", "1", [10, 20], held_out=True),
+        key("held/y", "2", [11, 21], held_out=True),
+        key("r/exact", "1", [10, 20]),
+        key("r/near", "3", [99, 21]),
+        key("r/one", "4", [30, 40]),
+        key("r/two", "4", [30, 40]),
+        key("r/short", "5", None),
+    )
+    artifact = bench.run(drop_twins, ir.DropTwins(step="hold-out", key=0, threshold=0.9), keys=[keys])
+    assert text(artifact, "kept", "doc_id", "held_out") == (
+        "held/x | True\nheld/y | True\nr/one | False\nr/short | False\nr/two | False\n"
+    )
+    assert text(artifact, "dropped") == (
+        "r/exact | hold-out | held_out_exact | None | 0.9 | held/x\nr/near | hold-out | held_out_near | None | 0.9 | held/y\n"
+    )
+    assert artifact.manifest["stats"] == {"in": 7, "kept": 5, "dropped": {"held_out_exact": 1, "held_out_near": 1}}
+
+
+def test_ids_that_occur_twice_are_named(bench: Bench) -> None:
+    """Edges and hold-out, whichever comes first, refuse them with their numbers."""
+    found = [key(f"r/{name}", str(n)) for n, name in enumerate("aabbbcdd")]
+    keys = keys_of(bench, *found)
+    said = "document ids are not unique: 'r/a' 2 times, 'r/b' 3 times, 'r/d' 2 times"
+    with pytest.raises(UserError, match=said):
+        bench.run(drop_twins, ir.DropTwins(step="hold-out", key=0), keys=[keys])
+    with pytest.raises(UserError, match=said):
+        deduplicated(bench, keys)
