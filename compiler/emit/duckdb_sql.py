@@ -65,27 +65,19 @@ QUALIFY first <> second"""
 
 
 def drop_twins(op: ir.DropTwins) -> dict[str, str]:
-    """Training documents in a bucket with a held-out document."""
-    near = (
-        ""
-        if op.key is None
-        else f"""
-  UNION ALL
-  SELECT doc_id, held_out, unnest(near_{op.key})::VARCHAR AS value,
-    unnest(range(1, len(near_{op.key}) + 1))::INTEGER AS band
-  FROM keys WHERE near_{op.key} IS NOT NULL"""
-    )
+    """Training documents in a bucket with a held-out document of any data set (view `held_keys`)."""
     twins = f"""\
 CREATE TEMP TABLE twin AS
 WITH bucket AS (
-  SELECT doc_id, held_out, hex(sha256) AS value, 0 AS band FROM keys{near}
+{_buckets("keys", "NOT held_out", op.key)}
 ), held AS (
-  SELECT band, value, min(doc_id) AS kept FROM bucket WHERE held_out GROUP BY band, value
+  SELECT band, value, min(doc_id) AS kept FROM (
+{_buckets("held_keys", "held_out", op.key)}
+  ) GROUP BY band, value
 )
-SELECT doc_id, min(band) AS band, arg_min(held.kept, (band, held.kept)) AS kept
+SELECT bucket.doc_id, min(band) AS band, arg_min(held.kept, (band, held.kept)) AS kept
 FROM bucket JOIN held USING (band, value)
-WHERE NOT held_out
-GROUP BY doc_id"""
+GROUP BY bucket.doc_id"""
     return {
         "twins": twins,
         "kept": "SELECT doc_id, repo, language, held_out FROM keys ANTI JOIN twin USING (doc_id) ORDER BY doc_id",
@@ -97,15 +89,31 @@ FROM twin ORDER BY doc_id""",
     }
 
 
+def _buckets(table: str, where: str, key: int | None) -> str:
+    """Every exact hash (band 0) and band key of some documents."""
+    near = (
+        ""
+        if key is None
+        else f"""
+  UNION ALL
+  SELECT doc_id, unnest(range(1, len(near_{key}) + 1))::INTEGER AS band, unnest(near_{key})::VARCHAR AS value
+  FROM {table} WHERE {where} AND near_{key} IS NOT NULL"""
+    )
+    return f"  SELECT doc_id, 0 AS band, hex(sha256) AS value FROM {table} WHERE {where}{near}"
+
+
 def cluster(op: ir.Cluster) -> dict[str, str]:
-    """One survivor per cluster: most stars, then latest commit, then lowest id."""
+    """One survivor per cluster: most stars, then latest commit, then lowest id; a held-out item before any other."""
     if op.granularity == "file":
-        item = "SELECT doc_id AS item, sha256, stars, commit_time FROM keys SEMI JOIN kept USING (doc_id)"
+        item = """\
+SELECT k.doc_id AS item, k.sha256, kept.held_out, k.stars, k.commit_time
+  FROM keys k JOIN kept USING (doc_id)"""
         back = "doc_id"
     else:
         item = """\
-SELECT k.repo AS item, min(r.sha256) AS sha256, max(k.stars) AS stars, max(k.commit_time) AS commit_time
-  FROM keys k SEMI JOIN kept USING (doc_id) JOIN repositories r USING (repo) GROUP BY k.repo"""
+SELECT k.repo AS item, min(r.sha256) AS sha256, bool_or(kept.held_out) AS held_out, max(k.stars) AS stars,
+    max(k.commit_time) AS commit_time
+  FROM keys k JOIN kept USING (doc_id) JOIN repositories r ON r.repo = k.repo GROUP BY k.repo"""
         back = "repo"
     ranked = f"""\
 CREATE TEMP TABLE ranked AS
@@ -118,7 +126,7 @@ WITH item AS (
 SELECT item, row_number() OVER best AS rank, first_value(item) OVER best AS kept,
   sha256 = first_value(sha256) OVER best AS same
 FROM clustered
-WINDOW best AS (PARTITION BY cluster ORDER BY stars DESC, commit_time DESC, item)"""
+WINDOW best AS (PARTITION BY cluster ORDER BY held_out DESC, stars DESC, commit_time DESC, item)"""
     return {
         "ranked": ranked,
         "kept": f"""\

@@ -170,7 +170,7 @@ def _sign_and_deduplicate(
             Task(
                 id=f"{name}/hold-out",
                 op=ir.DropTwins(step="hold-out", key=keys.index(minhash_key(TWINS)), threshold=TWINS.threshold),
-                inputs=(Input(role="keys", task=sign.id),),
+                inputs=(Input(role="keys", task=sign.id), *_other_keys(draft, dataset)),
                 spec_paths=("hold_out",),
                 origin=draft.where(hold_out),
             )
@@ -179,6 +179,12 @@ def _sign_and_deduplicate(
     for key, step in dedups:
         draft, kept = _deduplicate(draft, f"{name}/{key}", f"{path}.steps.{key}", step, keys, sign.id, kept)
     return draft, kept
+
+
+def _other_keys(draft: Draft, dataset: Dataset) -> list[Input]:
+    """The keys of the other data sets: a copy of what is held out there is not trained on here either."""
+    others = [other for other in draft.experiment.data if other.sources and other.name != dataset.name]
+    return [Input(role="held", task=f"{other.name}/sign") for other in others]
 
 
 def minhash_key(near: MinHash, granularity: ir.Granularity = "file") -> ir.MinHashKey:

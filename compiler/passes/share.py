@@ -8,6 +8,7 @@ import attrs
 
 from compiler.canonical import task_preimage
 from compiler.draft import Draft
+from compiler.passes.schedule import schedule
 from compiler.plan import Task
 
 
@@ -16,7 +17,7 @@ def share(draft: Draft) -> Draft:
     first: dict[str, str] = {}
     same: dict[str, str] = {}
     kept: list[Task] = []
-    for task in draft.tasks:
+    for task in schedule(draft).tasks:  # upstream first, so that a reader finds what its inputs became
         inputs = tuple(attrs.evolve(item, task=same.get(item.task, item.task)) for item in task.inputs)
         ids: dict[str, list[str]] = {}
         for item in inputs:

@@ -29,9 +29,13 @@ def kept_files(ctx: TaskContext) -> list[Path]:
 
 
 def drop_twins(op: ir.DropTwins, ctx: TaskContext) -> None:
-    """Drop training documents that share a bucket with a held-out one."""
-    with duck.session(ctx, keys=ctx.files("keys", "keys")) as connection:
+    """Drop training documents that share a bucket with a held-out one of any data set."""
+    keys = ctx.files("keys", "keys")
+    with duck.session(ctx, keys=keys) as connection:
         refuse_double_ids(connection)
+        # Data sets have other band keys beside the one that all share for this.
+        everywhere = [str(path) for path in (*keys, *ctx.files("held", "keys"))]
+        connection.read_parquet(everywhere, union_by_name=True).create_view("held_keys")
         connection.execute(ctx.sql["twins"])
         _write_verdict(connection, ctx)
 

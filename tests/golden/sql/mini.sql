@@ -1,18 +1,21 @@
 -- code/hold-out: twins
 CREATE TEMP TABLE twin AS
 WITH bucket AS (
-  SELECT doc_id, held_out, hex(sha256) AS value, 0 AS band FROM keys
+  SELECT doc_id, 0 AS band, hex(sha256) AS value FROM keys WHERE NOT held_out
   UNION ALL
-  SELECT doc_id, held_out, unnest(near_0)::VARCHAR AS value,
-    unnest(range(1, len(near_0) + 1))::INTEGER AS band
-  FROM keys WHERE near_0 IS NOT NULL
+  SELECT doc_id, unnest(range(1, len(near_0) + 1))::INTEGER AS band, unnest(near_0)::VARCHAR AS value
+  FROM keys WHERE NOT held_out AND near_0 IS NOT NULL
 ), held AS (
-  SELECT band, value, min(doc_id) AS kept FROM bucket WHERE held_out GROUP BY band, value
+  SELECT band, value, min(doc_id) AS kept FROM (
+  SELECT doc_id, 0 AS band, hex(sha256) AS value FROM held_keys WHERE held_out
+  UNION ALL
+  SELECT doc_id, unnest(range(1, len(near_0) + 1))::INTEGER AS band, unnest(near_0)::VARCHAR AS value
+  FROM held_keys WHERE held_out AND near_0 IS NOT NULL
+  ) GROUP BY band, value
 )
-SELECT doc_id, min(band) AS band, arg_min(held.kept, (band, held.kept)) AS kept
+SELECT bucket.doc_id, min(band) AS band, arg_min(held.kept, (band, held.kept)) AS kept
 FROM bucket JOIN held USING (band, value)
-WHERE NOT held_out
-GROUP BY doc_id;
+GROUP BY bucket.doc_id;
 
 -- code/hold-out: kept
 SELECT doc_id, repo, language, held_out FROM keys ANTI JOIN twin USING (doc_id) ORDER BY doc_id;
@@ -46,7 +49,8 @@ ORDER BY band, first, second;
 -- code/deduplicate/cluster: ranked
 CREATE TEMP TABLE ranked AS
 WITH item AS (
-  SELECT doc_id AS item, sha256, stars, commit_time FROM keys SEMI JOIN kept USING (doc_id)
+  SELECT k.doc_id AS item, k.sha256, kept.held_out, k.stars, k.commit_time
+  FROM keys k JOIN kept USING (doc_id)
 ), clustered AS (
   SELECT item.*, coalesce(component.cluster, item.item) AS cluster
   FROM item LEFT JOIN component USING (item)
@@ -54,7 +58,7 @@ WITH item AS (
 SELECT item, row_number() OVER best AS rank, first_value(item) OVER best AS kept,
   sha256 = first_value(sha256) OVER best AS same
 FROM clustered
-WINDOW best AS (PARTITION BY cluster ORDER BY stars DESC, commit_time DESC, item);
+WINDOW best AS (PARTITION BY cluster ORDER BY held_out DESC, stars DESC, commit_time DESC, item);
 
 -- code/deduplicate/cluster: kept
 SELECT doc_id, repo, language, held_out

@@ -76,11 +76,12 @@ def test_pairs_of_files_are_numbered_in_their_order(bench: Bench) -> None:
     folder = bench.directory() / "it's"
     folder.mkdir()
     for name, numbers in (("b", (3,)), ("a", (1, 2))):
-        lines = [json.dumps({"q": f"{n} \"ü\"\n", "a": f"2020-01-0{n}", "more": [n]}) for n in numbers]
+        lines = [json.dumps({"q": f'{n} "ü"\n', "a": f"2020-01-0{n}", "more": [n]}) for n in numbers]
         (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
     artifact = read(bench, f"{folder}/*.jsonl", instruction="q", output="a")
     assert rows(artifact, "pairs") == [
-        {"pair_id": f"d#{n}", "language": None, "instruction": f"{n} \"ü\"\n", "output": f"2020-01-0{n}"} for n in (1, 2, 3)
+        {"pair_id": f"d#{n}", "language": None, "instruction": f'{n} "ü"\n', "output": f"2020-01-0{n}"}
+        for n in (1, 2, 3)
     ]
     assert artifact.manifest["stats"] == {"pairs": 3, "dropped_rows": 0}
 
@@ -109,7 +110,9 @@ def test_rows_without_text_are_left_out_and_counted(bench: Bench) -> None:
 @pytest.mark.parametrize("number", [700, 1500])
 def test_many_rows_stay_matched(bench: Bench, number: int) -> None:
     """Beyond the size of a batch, with a hole in every tenth."""
-    found = [{"instruction": f"do {n}" if n % 10 else None, "output": f"x{n}" if n % 7 else None} for n in range(number)]
+    found = [
+        {"instruction": f"do {n}" if n % 10 else None, "output": f"x{n}" if n % 7 else None} for n in range(number)
+    ]
     path = bench.directory() / "pairs.parquet"
     pq.write_table(pa.Table.from_pylist(found), path)
     artifact = read(bench, str(path), "parquet")

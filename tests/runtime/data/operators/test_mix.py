@@ -71,7 +71,9 @@ def test_a_budget_above_the_data_writes_nothing(bench: Bench) -> None:
     phases = (ir.DrawPhase(instances=30, sequence_length=8),)
     op = ir.Draw(stage="s", shares=(share("a", "1", max_epochs=2),), phases=phases)
     ctx = bench.context(op, tokens=[tokens_of(bench, 81)])
-    with pytest.raises(UserError, match=r"30 sequences .* 10 windows of 8 tokens \(81 tokens\): 3 epochs, more than the 2 allow"):
+    with pytest.raises(
+        UserError, match=r"30 sequences .* 10 windows of 8 tokens \(81 tokens\): 3 epochs, more than the 2 allow"
+    ):
         draw(op, ctx)
     assert not any(path.is_file() for path in Path(ctx.out).rglob("*"))
 

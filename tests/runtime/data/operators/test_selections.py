@@ -22,7 +22,9 @@ def test_a_capped_language_keeps_documents_up_to_its_bytes(bench: Bench) -> None
     again = bench.run(downsample, op, documents=[refined_of(bench, found[::-1])])
     assert text(again, "selection") == text(artifact, "selection")
     other = ir.Downsample(step="downsample", caps=(("python", 35),), seed=2)
-    assert text(bench.run(downsample, other, documents=[refined_of(bench, found)]), "selection") != text(artifact, "selection")
+    assert text(bench.run(downsample, other, documents=[refined_of(bench, found)]), "selection") != text(
+        artifact, "selection"
+    )
 
 
 def test_held_out_documents_stay_and_do_not_count(bench: Bench) -> None:

@@ -107,9 +107,7 @@ def test_band_keys_are_those_of_the_signatures(bench: Bench) -> None:
 @pytest.mark.parametrize("shards", [1, 3])
 def test_shards_do_not_change_the_keys(bench: Bench, shards: int) -> None:
     """At file and at repository granularity: the same rows, after merging."""
-    found = [
-        document(f"repo{n % 4}/{n}.py", words(*range(n, n + 6)), stars=n, commit_time=n) for n in range(20)
-    ]
+    found = [document(f"repo{n % 4}/{n}.py", words(*range(n, n + 6)), stars=n, commit_time=n) for n in range(20)]
     artifact = signed(bench, found, shards, near=(FILE, REPOSITORY), hold_out=("repo3",))
     kept = bench.table("kept", [{"doc_id": row["doc_id"]} for row in found])
     merge = ir.MergeSignatures(key=REPOSITORY, index=1)

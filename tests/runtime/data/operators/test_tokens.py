@@ -80,7 +80,9 @@ def encoded(bench: Bench, tokenizer: Artifact, documents: Artifact, shards: int 
     return bench.run(encode, ir.Encode(dataset="d"), shards, documents=[documents], tokenizer=[tokenizer], **more)
 
 
-def test_encode_leaves_out_what_is_held_out_or_not_selected(bench: Bench, tokenizer: Artifact, encoder: Encoder) -> None:
+def test_encode_leaves_out_what_is_held_out_or_not_selected(
+    bench: Bench, tokenizer: Artifact, encoder: Encoder
+) -> None:
     """Each document ends with end-of-text; documents and tokens are counted."""
     found = [refined(f"r/{name}", f"def {name}(value):\n") for name in "abc"]
     found[1]["held_out"] = True
@@ -124,7 +126,10 @@ def test_the_order_of_packing_does_not_depend_on_how_the_input_is_split(
         for order, files, shards in ((found, 1, 1), (found[::-1], 3, 1), (found, 2, 4))
     ]
     assert len({bytes_of(way) for way in ways}) == 1
-    assert ways[0].manifest["stats"] == {"documents": 9, "tokens": len(IndexedReader(ways[0].path / "tokens/tokens").tokens)}
+    assert ways[0].manifest["stats"] == {
+        "documents": 9,
+        "tokens": len(IndexedReader(ways[0].path / "tokens/tokens").tokens),
+    }
     tokens = encoded(bench, tokenizer, refined_of(bench, found))
     other = packed(bench, tokenizer, [tokens], seed=1)
     assert bytes_of(other) != bytes_of(ways[0])
