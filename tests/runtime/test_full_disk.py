@@ -1,4 +1,4 @@
-"""A full disk as each library tells it. A limit on the size of files stands for it: nothing outside the test is touched."""
+"""A full disk as each library tells it. A limit on file sizes stands for it, so nothing else is touched."""
 
 from __future__ import annotations
 

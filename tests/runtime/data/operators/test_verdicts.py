@@ -161,7 +161,8 @@ def test_twins_of_held_out_documents_are_dropped(bench: Bench) -> None:
         "held/x | True\nheld/y | True\nr/one | False\nr/short | False\nr/two | False\n"
     )
     assert text(artifact, "dropped") == (
-        "r/exact | hold-out | held_out_exact | None | 0.9 | held/x\nr/near | hold-out | held_out_near | None | 0.9 | held/y\n"
+        "r/exact | hold-out | held_out_exact | None | 0.9 | held/x\n"
+        "r/near | hold-out | held_out_near | None | 0.9 | held/y\n"
     )
     assert artifact.manifest["stats"] == {"in": 7, "kept": 5, "dropped": {"held_out_exact": 1, "held_out_near": 1}}
 
@@ -175,3 +176,25 @@ def test_ids_that_occur_twice_are_named(bench: Bench) -> None:
         bench.run(drop_twins, ir.DropTwins(step="hold-out", key=0), keys=[keys])
     with pytest.raises(UserError, match=said):
         deduplicated(bench, keys)
+
+
+def test_twins_of_what_another_data_set_holds_out_are_dropped(bench: Bench) -> None:
+    """Its keys may have other columns beside the common one; its documents are not kept here."""
+    keys = keys_of(bench, key("r/exact", "1", [10, 20]), key("r/near", "2", [30, 99]), key("r/own", "3", [5, 6]))
+    other = KEYS.append(pa.field("near_1", pa.list_(pa.uint64())))
+    elsewhere = [key("held/x", "1", [7, 8], held_out=True, near_1=[1]), key("held/y", "9", [30, 40], held_out=True)]
+    held = bench.table("keys", [*elsewhere, key("other/z", "3", [5, 6])], other)
+    artifact = bench.run(drop_twins, ir.DropTwins(step="hold-out", key=0), keys=[keys], held=[held])
+    assert text(artifact, "kept", "doc_id") == "r/own\n"
+    assert text(artifact, "dropped", "doc_id", "rule", "kept") == (
+        "r/exact | held_out_exact | held/x\nr/near | held_out_near | held/y\n"
+    )
+    assert artifact.manifest["stats"] == {"in": 3, "kept": 1, "dropped": {"held_out_exact": 1, "held_out_near": 1}}
+
+
+def test_a_held_out_document_survives_its_cluster(bench: Bench) -> None:
+    """Stars of a copy do not take its place."""
+    keys = keys_of(bench, key("r/a", "1", stars=9), key("r/b", "1", held_out=True))
+    artifact = deduplicated(bench, keys)
+    assert text(artifact, "kept") == "r/b | r | python | True\n"
+    assert text(artifact, "dropped", "doc_id", "kept") == "r/a | r/b\n"
