@@ -94,6 +94,8 @@ class LocalDispatcher:
             "OMP_NUM_THREADS": threads,
             "NUMBA_NUM_THREADS": threads,
             "RAYON_NUM_THREADS": threads,
+            # Threads that wait for one another sleep: spinning, they starve whatever else runs on the machine.
+            "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
         }
         with log.open("wb") as output:
             process = subprocess.Popen(
