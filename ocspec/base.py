@@ -111,6 +111,7 @@ class Spec(BaseModel):
     abstract: ClassVar[bool] = True
 
     _origin: Origin | None = PrivateAttr(default=None)
+    _refused: bool = PrivateAttr(default=False)
 
     def __init__(self, **values: Any) -> None:
         origin = _calling_line()
@@ -118,7 +119,9 @@ class Spec(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            problems = [_problem(type(self), detail, origin) for detail in _per_field(type(self), error)]
+            details = _distinct(type(self), _per_field(type(self), error))
+            problems = [_problem(type(self), detail, origin) for detail in details]
+            _fill_in(self, values)
         except AttributeError:
             # A check of the whole looked at a field that a refused part lacks; that problem is noted already.
             if not _collected.get():
@@ -183,7 +186,7 @@ def _fill_in(spec: Spec, values: Mapping[str, Any]) -> None:
     object.__setattr__(spec, "__dict__", filled.__dict__)
     object.__setattr__(spec, "__pydantic_fields_set__", set(values))
     object.__setattr__(spec, "__pydantic_extra__", None)
-    object.__setattr__(spec, "__pydantic_private__", {"_origin": None})
+    object.__setattr__(spec, "__pydantic_private__", {"_origin": None, "_refused": True})
 
 
 def concrete_kinds(cls: type[Spec]) -> list[type[Spec]]:
@@ -208,6 +211,27 @@ def _per_field(cls: type[Spec], error: ValidationError) -> list[dict[str, Any]]:
     return list(details.values())
 
 
+def _distinct(cls: type[Spec], details: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without what another problem says already.
+
+    A required field that was misspelt is not also missing, and a part that was refused where it was made is not
+    refused again as part of the whole.
+    """
+    meant = {_close(cls, str(d["loc"][-1])) for d in details if d["type"] == "extra_forbidden"}
+    return [
+        detail
+        for detail in details
+        if not (detail["type"] == "missing" and detail["loc"][-1] in meant)
+        and not (detail["loc"] and isinstance(detail["input"], Spec) and detail["input"]._refused)
+    ]
+
+
+def _close(cls: type[Spec], name: str) -> str | None:
+    """The field that a misspelt one stands for."""
+    close = difflib.get_close_matches(name, list(cls.model_fields), n=1, cutoff=0.5)
+    return close[0] if close else None
+
+
 def _is_union(cls: type[Spec], field: int | str) -> bool:
     info = cls.model_fields.get(str(field))
     return info is not None and get_origin(info.annotation) in {Union, UnionType}
@@ -222,15 +246,16 @@ def _problem(cls: type[Spec], detail: Mapping[str, Any], origin: Origin | None) 
     location = [str(part) for part in detail["loc"]]
     path = ".".join([cls.__name__, *location])
     if detail["type"] == "extra_forbidden":
-        fields = list(cls.model_fields)
-        close = difflib.get_close_matches(location[-1], fields, n=1, cutoff=0.5)
-        fix = f"did you mean {close[0]!r}?" if close else f"its fields are {', '.join(fields)}"
+        close = _close(cls, location[-1])
+        fix = f"did you mean {close!r}?" if close else f"its fields are {', '.join(cls.model_fields)}"
         return Problem("no such field", origin=origin, path=path, fix=fix)
     if detail["type"] == "missing":
         return Problem("is missing", origin=origin, path=path, fix=f"give {location[-1]}=...")
-    message = str(detail["msg"]).removeprefix("Value error, ")
+    message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input ")
     what, _, fix = message.partition("; fix: ")
-    return Problem(f"{what} (got {_short(detail.get('input'))})", origin=origin, path=path, fix=fix)
+    if location:  # else it is the object as a whole, which its line shows
+        what = f"{what} (got {_short(detail.get('input'))})"
+    return Problem(what, origin=origin, path=path, fix=fix)
 
 
 def _short(value: Any) -> str:

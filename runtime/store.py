@@ -116,15 +116,13 @@ class Store:
                 return known
             aside = self.root / "artifacts" / f".{key}.aside"
             shutil.rmtree(aside, ignore_errors=True)
-            for shard in range(shards):
-                _link_outputs(self.shard_directory(key, shards, shard) / "out", aside, shard, shards)
-            for output in manifest["outputs"]:
-                (aside / output).mkdir(parents=True, exist_ok=True)
-            files = {str(p.relative_to(aside)): p.stat().st_size for p in sorted(aside.rglob("*")) if p.is_file()}
-            write_atomically(
-                aside / MANIFEST, json.dumps({**manifest, "files": files}, indent=1, sort_keys=True) + "\n"
-            )
-            sync_tree(aside)
+            try:
+                for shard in range(shards):
+                    _link_outputs(self.shard_directory(key, shards, shard) / "out", aside, shard, shards)
+                _complete(aside, manifest)
+            except BaseException:
+                shutil.rmtree(aside, ignore_errors=True)
+                raise
             os.replace(aside, final)
             sync_directory(final.parent)
             shutil.rmtree(self.root / "work" / key, ignore_errors=True)
@@ -159,6 +157,15 @@ class Store:
             os.replace(path, target)
         except FileNotFoundError:
             return  # another process was faster
+
+
+def _complete(aside: Path, manifest: Mapping[str, Any]) -> None:
+    """Write the manifest beside the linked outputs, and all of it to disk."""
+    for output in manifest["outputs"]:
+        (aside / output).mkdir(parents=True, exist_ok=True)
+    files = {str(p.relative_to(aside)): p.stat().st_size for p in sorted(aside.rglob("*")) if p.is_file()}
+    write_atomically(aside / MANIFEST, json.dumps({**manifest, "files": files}, indent=1, sort_keys=True) + "\n")
+    sync_tree(aside)
 
 
 def _link_outputs(source: Path, target: Path, shard: int, shards: int) -> None:

@@ -68,6 +68,42 @@ def test_a_misspelt_field_names_the_nearest_one() -> None:
     assert problem.fix == "did you mean 'turns'?"
 
 
+def test_a_misspelt_field_is_not_also_missing() -> None:
+    """One mistake, one problem."""
+    with pytest.raises(SpecError) as caught:
+        Circle(widht=3)
+    assert [problem.path for problem in caught.value.problems] == ["Circle.widht"]
+
+
+def test_a_refused_part_is_not_refused_again_by_the_whole() -> None:
+    """The whole is checked with the part in it, which fails the part's own check a second time."""
+    with collect_problems() as problems:
+        whole = Whole(part=Checked(width=1), parts=(Checked(width=2),), extra=3)
+    assert [(problem.path, problem.what) for problem in problems] == [
+        ("Checked", "odd"),
+        ("Checked", "odd"),
+        ("Whole.extra", "no such field"),
+    ]
+    assert whole.part.width == 1
+
+
+class Checked(Spec):
+    """A part that is always refused."""
+
+    width: int
+
+    @model_validator(mode="after")
+    def _odd(self) -> Checked:
+        raise ValueError("odd; fix: none")
+
+
+class Whole(Spec):
+    """What holds such parts."""
+
+    part: Checked
+    parts: tuple[Checked, ...] = ()
+
+
 def test_a_field_like_no_other_lists_all_fields() -> None:
     """Nothing is near zzzz."""
     with pytest.raises(SpecError, match="its fields are name, turns, label, threads"):

@@ -104,7 +104,7 @@ def test_a_refused_schedule_does_not_hide_other_problems() -> None:
         pretrain(schedule=WSD(peak=3e-4, warmup=10))
         Batches(steps=0, global_batch=1, sequence_length=1)
     paths = [problem.path for problem in problems]
-    assert paths == ["WSD.warmup_steps", "WSD.warmup", "Batches.steps"]
+    assert paths == ["WSD.warmup", "Batches.steps"]
 
 
 def test_stages_have_their_own_names() -> None:

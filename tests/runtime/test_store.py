@@ -138,3 +138,14 @@ def test_an_unwritable_store_is_one_message(tmp_path: Path) -> None:
         Store(tmp_path / "store").attempt("k", 1, 0),
     ):
         pass
+
+
+def test_publishing_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    """A manifest that cannot be written: no artefact, nothing beside it, and the shards are still there."""
+    store = Store(tmp_path)
+    finish(store, "k", 1, 0)
+    with pytest.raises(TypeError):
+        store.publish("k", 1, {**MANIFEST, "stats": object()})
+    assert list((tmp_path / "artifacts").iterdir()) == []
+    store.publish("k", 1, MANIFEST)
+    assert store.artifact("k") is not None
