@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -682,7 +683,7 @@ def test_a_full_disk_is_one_message_and_the_next_run_finishes(compiled: Project,
 
 def test_a_limit_on_file_sizes_is_one_message(compiled: Project) -> None:
     """As a quota would do it, where nothing can be mounted; without the limit the next run finishes."""
-    command = f"ulimit -f 8; exec {sys.executable} -m ocspec.cli submit --inline"
+    command = f"ulimit -f 8; exec {shlex.quote(sys.executable)} -m ocspec.cli submit --inline"
     env = {**os.environ, "PYTHONPATH": str(TOP)}
     done = subprocess.run(
         ["sh", "-c", command], cwd=compiled.root, env=env, capture_output=True, text=True, check=False
