@@ -65,7 +65,8 @@ def _run(path: Path, task_id: str, shard: int, home: Store) -> None:
             except BaseException as error:
                 journal.write("failed", task=task_id, shard=shard, error=_one_line(error))
                 raise
-            journal.write("finished", task=task_id, shard=shard, seconds=round(time.time() - began, 3))
+    if directory is not None:  # only now is the shard in its place: killed a moment before, it would run again
+        journal.write("finished", task=task_id, shard=shard, seconds=round(time.time() - began, 3))
     publish_if_complete(task, key, preimage, inputs, home, journal)
 
 

@@ -170,3 +170,19 @@ def test_a_missing_input_raises_a_user_error(workbench: Workbench) -> None:
     _, path = workbench.compile()
     with pytest.raises(UserError, match="is not built"):
         worker.run_shard(str(path), "code/hold-out", 0, str(workbench.store.root))
+
+
+def test_a_shard_is_called_finished_only_when_it_is_in_its_place(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the work and the rename, the journal does not say finished: the shard will run again."""
+    _, path = workbench.compile()
+
+    def killed(root: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("runtime.store.sync_tree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        worker.run_shard(str(path), "code/sign", 0, str(workbench.store.root))
+    events = [event["event"] for event in Journal(path.parent / "journal").read()]
+    assert "started" in events and "finished" not in events
