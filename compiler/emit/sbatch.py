@@ -64,7 +64,7 @@ def sbatch_script(task: Task, profile: Profile, experiment: str) -> str:
     options = directives(task, profile, experiment)
     header = [f"#SBATCH --{name}={value}" if value else f"#SBATCH --{name}" for name, value in options.items()]
     cpus = request(task.resources, profile)["cpus_per_task"]
-    worker = f"{profile.python or 'python'} -m runtime.worker plan.json {shlex.quote(task.id)}"
+    worker = f"{shlex.quote(profile.python or 'python')} -m runtime.worker plan.json {shlex.quote(task.id)}"
     shard = '"${SLURM_ARRAY_TASK_ID:-0}"'
     command = f'{worker} {shard} --store "$OCSPEC_STORE"'
     return "\n".join(["#!/bin/bash", *header, "set -euo pipefail", *setup_lines(cpus, profile), command]) + "\n"

@@ -181,7 +181,7 @@ class SlurmDispatcher:
 
     def script(self, job: Job) -> str:
         """The batch script of a job as it will be submitted, but for dependencies; queues nothing."""
-        command = [self._profile.python or shlex.quote(sys.executable), "-u -m submitit.core._submit"]
+        command = [shlex.quote(self._profile.python or sys.executable), "-u -m submitit.core._submit"]
         text = _make_sbatch_string(
             command=" ".join([*command, shlex.quote(str(self.logs(job.task_id)))]),
             folder=self.logs(job.task_id),
@@ -233,7 +233,9 @@ class SlurmDispatcher:
             raise UserError(what, where=str(folder), fix="use a directory whose path has neither")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            executor = submitit.SlurmExecutor(folder, REQUEUES, python=self._profile.python or None)
+            executor = submitit.SlurmExecutor(
+                folder, REQUEUES, python=shlex.quote(self._profile.python or sys.executable)
+            )
         except OSError as error:
             what = f"cannot be made ({error.strerror})"
             raise UserError(what, where=str(folder), fix="check who may write there") from None
