@@ -114,7 +114,7 @@ def kill(driver: subprocess.Popen[bytes], victim: str, chance: random.Random) ->
         return "killed"
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and driver.poll() is None:
-        running = workers(driver.pid)
+        running = [pid for pid in workers(driver.pid) if alive(pid)]
         if running:
             os.kill(chance.choice(running), signal.SIGKILL)
             return "killed"
