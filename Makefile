@@ -69,8 +69,9 @@ bench: install ## every benchmark beside its peer; on DATA, or on what quickstar
 	$(BIN)/python benchmarks/tokenization.py "$$data"; \
 	$(BIN)/python benchmarks/train_step.py
 
-docs: install ## generate docs/reference from the command line and the language
+docs: install ## generate docs/reference from the command line and the tables of rules
 	$(BIN)/python scripts/make_cli_reference.py
+	$(BIN)/python scripts/make_rules_reference.py
 
 clean: ## remove caches and compiled plans; keep .venv and the store
 	rm -rf build dist *.egg-info htmlcov .coverage .coverage.* \

@@ -34,7 +34,7 @@ class Draft:
 
     experiment: Experiment
     base: Path
-    shards: int
+    shards: int | None
     sources: dict[str, SourceStats] = attrs.field(factory=dict)
     tokenizer_digest: str = ""
     problems: tuple[UserError, ...] = ()

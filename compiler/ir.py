@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, TypeVar, dataclass_transform
 
 import attrs
 
-from compiler.quality_rules import QualityRule
+from compiler.quality_rules import ExpressionRule, QualityRule
 from compiler.trainjob import TrainJob
 
 OutputKind = Literal["table", "files", "log"]
@@ -107,13 +107,49 @@ class AdmitRule:
 
 @attrs.frozen(kw_only=True)
 class MinHashKey:
-    """How band keys are made: n-grams of word tokens, permutations = bands x rows. Steps refer to it by index."""
+    """How band keys are made: n-grams of words or characters, bands x rows permutations. Steps refer to it by index."""
 
     granularity: Granularity
     bands: int
     rows: int
     ngram: int = 5
     seed: int = 1
+    unit: Literal["word", "character"] = "word"
+
+
+@attrs.frozen(kw_only=True)
+class FastText:
+    """How a fastText classifier is trained."""
+
+    dim: int
+    epochs: int
+    learning_rate: float
+    word_ngrams: int
+    min_count: int
+    buckets: int
+
+
+@attrs.frozen(kw_only=True)
+class TestSet:
+    """A benchmark's items, one a row: which fields name an item, are its text, and tell its function's name.
+
+    `first` and `last` bound the number at the end of an item's name. `digest` identifies the content of the files;
+    where they lie is execution.
+    """
+
+    __test__ = False  # for pytest, which would collect a class of this name
+
+    name: str
+    format: Literal["parquet", "jsonl"]
+    item: str
+    texts: tuple[str, ...]
+    entry_point: str = ""
+    defined_in: str = ""
+    called_in: str = ""
+    first: int | None = None
+    last: int | None = None
+    digest: str = ""
+    location: str = execution(default="")
 
 
 @attrs.frozen(kw_only=True)
@@ -138,33 +174,38 @@ class DrawPhase:
 
 @operator("data.fetch_packages", version=1, documents="table", dropped="table")
 class FetchPackages(Operator):
-    """Download pinned wheels and unpack them into documents; one shard takes every n-th package."""
+    """Download pinned wheels and unpack them into documents; a shard takes a run of packages."""
 
     source: str
     packages: tuple[PyPIPackage, ...]
 
 
-@operator("data.sign", version=1, keys="table", signatures="table", dropped="table")
+@operator("data.sign", version=2, keys="table", signatures="table", chunks="table", dropped="table")
 class Sign(Operator):
-    """First read of the content: admit, SHA-256, MinHash band keys. Writes keys and verdicts, no content."""
+    """First read of the content: admit, SHA-256, MinHash band keys. Writes keys and verdicts, no content.
+
+    Where `chunk_tokens` is set, documents are cut into chunks of at most so many words, and `chunks` has their keys.
+    """
 
     dataset: str = label()
     readers: tuple[Reader, ...]
     admit: AdmitRule | None = None
     near: tuple[MinHashKey, ...] = ()
     hold_out: tuple[str, ...] = ()
+    chunk_tokens: int = 0
 
 
-@operator("data.drop_twins", version=1, kept="table", dropped="table")
+@operator("data.drop_twins", version=2, kept="table", dropped="table")
 class DropTwins(Operator):
     """Training documents that share their SHA-256 or a band key with a held-out document, in DuckDB."""
 
     step: str
     key: int | None
+    bands: int = 0
     threshold: float | None = None
 
 
-@operator("data.merge_signatures", version=1, keys="table")
+@operator("data.merge_signatures", version=2, keys="table")
 class MergeSignatures(Operator):
     """Per-shard signatures of repositories -> one signature each -> band keys; `index` is the key's in Sign."""
 
@@ -172,9 +213,9 @@ class MergeSignatures(Operator):
     index: int | None
 
 
-@operator("data.edges", version=1, edges="table")
+@operator("data.edges", version=2, edges="table")
 class Edges(Operator):
-    """Pairs that share an exact hash or a band key, in DuckDB; one shard takes every n-th band."""
+    """Pairs that share an exact hash or a band key, in DuckDB; a shard takes some bands, or parts of a band."""
 
     granularity: Granularity
     exact: bool
@@ -182,37 +223,34 @@ class Edges(Operator):
     bands: int = 0
 
 
-@operator("data.cluster", version=1, kept="table", dropped="table")
+@operator("data.cluster", version=2, kept="table", dropped="table")
 class Cluster(Operator):
-    """Connected components over the edges, then one survivor each: most stars, latest commit, lowest id."""
+    """Connected components over the edges, then one survivor each: most stars, latest commit, lowest id.
+
+    By chunk, a kept document has in `parts` the bytes that are left of it: start and stop of one chunk after the other.
+    """
 
     step: str
     granularity: Granularity
     threshold: float | None = None
 
 
-@operator("data.deduplicate_chunks", version=1, kept="table", dropped="table")
-class DedupChunks(Operator):
-    """Deduplicate pieces of `chunk_tokens` tokens instead of files."""
-
-    step: str
-    exact: bool
-    near: MinHashKey | None
-    chunk_tokens: int
-
-
-@operator("data.refine", version=1, documents="table", dropped="table")
+@operator("data.refine", version=2, documents="table", dropped="table")
 class Refine(Operator):
-    """Second read of the content: survivors only; redact, signals, rules. Writes the clean text once."""
+    """Second read of the content: survivors only; redact, signals, rules. Writes the clean text once.
+
+    `expressions` judge the documents that all `rules` keep.
+    """
 
     dataset: str = label()
     readers: tuple[Reader, ...]
     redact_copyright: bool = False
     redact_pii: bool = False
     rules: tuple[QualityRule, ...] = ()
+    expressions: tuple[ExpressionRule, ...] = ()
 
 
-@operator("data.downsample", version=1, selection="table", dropped="table")
+@operator("data.downsample", version=2, selection="table", dropped="table")
 class Downsample(Operator):
     """Keep at most so many bytes of a language, chosen by a seeded hash of the document id."""
 
@@ -221,7 +259,7 @@ class Downsample(Operator):
     seed: int = 0
 
 
-@operator("data.select", version=1, selection="table", dropped="table")
+@operator("data.select", version=2, selection="table", dropped="table")
 class Select(Operator):
     """Documents whose text holds one of the keywords (any case)."""
 
@@ -229,25 +267,94 @@ class Select(Operator):
     keywords: tuple[str, ...]
 
 
-@operator("data.decontaminate", version=1, selection="table", dropped="table")
+@operator(
+    "data.decontaminate",
+    version=1,
+    selection="table",
+    dropped="table",
+    hits="table",
+    items="table",
+    templates="table",
+)
 class Decontaminate(Operator):
-    """Drop documents that share an n-gram or an entry point with a benchmark."""
+    """Drop documents that share an n-gram or an entry point with an item of a benchmark."""
 
     step: str
-    benchmarks: tuple[str, ...]
+    benchmarks: tuple[TestSet, ...]
     ngram: int
+    entry_points: Literal["defined", "mentioned", "ignored"] = "defined"
+    entry_point_parts: int = 2
+    template_items: int = 3
+    stop_phrases: tuple[str, ...] = ()
+    numbers: bool = False
+
+
+@operator("data.sample_web", version=1, sample="table")
+class SampleWeb(Operator):
+    """About `pages` pages of a crawl, chosen by a seeded hash of their URL; text cut to `page_bytes`."""
+
+    readers: tuple[Reader, ...]
+    pages: int
+    page_bytes: int
+    seed: int = 0
+
+
+@operator("data.segment_web", version=1, segmenter="files", seed="table", negatives="table")
+class SegmentWeb(Operator):
+    """Learn a BPE on seed and sample and cut both into words; the sample less the seed are the negatives."""
+
+    readers: tuple[Reader, ...]
+    vocab_size: int
+    page_bytes: int
+    held_out: Fraction
+    seed: int = 0
+
+
+@operator("data.train_web", version=1, model="files", quality="table")
+class TrainWeb(Operator):
+    """fastText on the seed, what joined it, and negatives; measured on the held-out part of the seed."""
+
+    classifier: FastText
+    threshold: float
+    pages: int
+    seed: int = 0
+    model_mb: int = execution(default=0)
+
+
+@operator("data.score_web", version=1, scores="table", candidates="table")
+class ScoreWeb(Operator):
+    """The score of every page, and the words of those that match a URL pattern and are below the threshold."""
+
+    readers: tuple[Reader, ...]
+    page_bytes: int
+    threshold: float
+    url_patterns: tuple[str, ...] = ()
+    model_mb: int = execution(default=0)
+
+
+@operator("data.expand_web", version=1, domains="table", joined="table", rounds="table")
+class ExpandWeb(Operator):
+    """Code-related domains by their share of recalled pages; candidates in them join the seed. In DuckDB."""
+
+    iteration: int
+    threshold: float
+    domain_share: Fraction
+
+
+@operator("data.settle_web", version=1, verdicts="table", domains="table", rounds="table")
+class SettleWeb(Operator):
+    """After the last round: which pages stay and why the others do not, in DuckDB."""
+
+    source: str
+    threshold: float
 
 
 @operator("data.recall_web", version=1, documents="table", dropped="table")
 class RecallWeb(Operator):
-    """Iterative recall of code-related pages with fastText."""
+    """The pages of a crawl that stay, as documents: repository = domain, path = the URL after its host."""
 
-    dataset: str = label()
     readers: tuple[Reader, ...]
-    iterations: int
-    domain_share: float
-    url_patterns: tuple[str, ...] = ()
-    seed_location: str = execution(default="")
+    threshold: float
 
 
 # ---------------------------------------------------------------- text to tokens
@@ -310,12 +417,25 @@ class ReadPairs(Operator):
     location: str = execution(default="")
 
 
-@operator("instruct.decontaminate", version=1, pairs="table", dropped="table")
+@operator(
+    "instruct.decontaminate",
+    version=1,
+    pairs="table",
+    dropped="table",
+    hits="table",
+    items="table",
+    templates="table",
+)
 class DecontaminatePairs(Operator):
-    """Drop pairs that share an n-gram or an entry point with a benchmark."""
+    """Drop pairs that share an n-gram or an entry point with an item of a benchmark."""
 
-    benchmarks: tuple[str, ...]
+    benchmarks: tuple[TestSet, ...]
     ngram: int
+    entry_points: Literal["defined", "mentioned", "ignored"] = "defined"
+    entry_point_parts: int = 2
+    template_items: int = 3
+    stop_phrases: tuple[str, ...] = ()
+    numbers: bool = False
 
 
 @operator("instruct.encode", version=1, tokens="files")

@@ -29,6 +29,7 @@ WHOLE_LIMIT = 512 << 20
 
 _CHUNK = 1 << 20
 _THRIFT_VARINTS = (4, 5, 6)  # i16, i32, i64
+_THRIFT_ELEMENTS = {1: 1, 2: 1, 3: 1, 7: 8}  # bytes of each in a list; outside one, a boolean is in its head
 
 
 @attrs.frozen(kw_only=True)
@@ -137,10 +138,18 @@ def _glob(location: str) -> Iterator[SourceFile]:
         found, root = [location], Path(location).parent
     else:
         found, root = sorted(glob.glob(location, recursive=True)), _fixed_part(location)
-    for path in found:
+    for path in _once(found) if "**" in location else found:
         if os.path.isfile(path):
             relative = _printable(os.path.relpath(path, root))
             yield SourceFile(name=relative, path=path, size=os.path.getsize(path))
+
+
+def _once(found: list[str]) -> list[str]:
+    """Each file by its shortest path: `**` follows links, and a ring of them leads to every file forty times."""
+    paths: dict[str, str] = {}
+    for path in sorted(found, key=lambda path: (path.count(os.sep), path)):
+        paths.setdefault(os.path.realpath(path), path)
+    return sorted(paths.values())
 
 
 def _fixed_part(location: str) -> Path:
@@ -203,7 +212,7 @@ def _footer(file: SourceFile) -> bytes:
 def _rows(file: SourceFile) -> int:
     try:
         return _parquet_rows(_footer(file))
-    except (IndexError, KeyError):
+    except (IndexError, KeyError, RecursionError):
         raise UserError(
             f"{file.path} ({file.size} bytes) is not a Parquet file: its footer cannot be parsed",
             fix="copy or write it again",
@@ -229,6 +238,8 @@ def _parquet_rows(footer: bytes) -> int:
 def _varint(data: bytes, position: int) -> tuple[int, int]:
     value = shift = 0
     while True:
+        if shift > 63:
+            raise IndexError("a number of more than 64 bits")
         byte = data[position]
         value |= (byte & 127) << shift
         position, shift = position + 1, shift + 7
@@ -255,6 +266,8 @@ def _skip_list(data: bytes, position: int) -> int:
     count = head >> 4
     if count == 15:
         count, position = _varint(data, position)
+    if head & 15 in _THRIFT_ELEMENTS:
+        return position + count * _THRIFT_ELEMENTS[head & 15]
     for _ in range(count):
         position = _skip(data, position, head & 15)
     return position

@@ -36,11 +36,12 @@ class Input:
 
 @attrs.frozen(kw_only=True)
 class Resources:
-    """What one shard asks for."""
+    """What one shard asks for; `disk_mb` is what it may spill to temporary disk, None where that is not known."""
 
     task_class: TaskClass = "data"
     cpus: int = 1
     memory_mb: int = 2048
+    disk_mb: int | None = 0
     gpus: int = 0
     nodes: int = 1
 
@@ -86,7 +87,11 @@ class StageSummary:
 
 @attrs.frozen(kw_only=True)
 class DedupSummary:
-    """What a deduplication step catches: the collision curve of its bands and rows."""
+    """What a deduplication step catches: the collision curve of its bands and rows.
+
+    `threshold` is that of the curve; `chosen_for` is the one that the spec gave, where the compiler chose bands and
+    rows for it.
+    """
 
     step: str
     granularity: str
@@ -94,6 +99,7 @@ class DedupSummary:
     rows: int
     threshold: float
     curve: tuple[tuple[float, float], ...]
+    chosen_for: float | None = None
 
 
 @attrs.frozen(kw_only=True)

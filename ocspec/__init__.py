@@ -44,7 +44,9 @@ if TYPE_CHECKING:
         Columns,
         Declared,
         Directory,
+        FastText,
         FunctionPairs,
+        Generator,
         Instructions,
         JsonLines,
         Package,
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
         PyPI,
         WebRecall,
     )
+    from ocspec.testsets import TestSet
     from ocspec.training import (
         WSD,
         AdamW,
@@ -67,7 +70,9 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "base": "DOC EXECUTION Spec SpecError",
-    "sources": "Columns Declared Directory FunctionPairs Instructions JsonLines Package Parquet PyPI WebRecall",
+    "sources": "Columns Declared Directory FastText FunctionPairs Generator Instructions JsonLines Package Parquet PyPI"
+    " WebRecall",
+    "testsets": "TestSet",
     "refinement": "GB MB Admit Decontaminate Deduplicate Downsample Filter MinHash Redact Rule SelectKeywords",
     "mixture": "Dataset HoldOut Mixture Part",
     "model": "PretrainedTokenizer TrainedBPE Transformer",

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from ocspec.base import DOC, EXECUTION, Spec
+from ocspec.base import DOC, EXECUTION, Bytes, Spec
 from ocspec.evaluation import Evaluation
 from ocspec.mixture import Dataset, HoldOut
 from ocspec.model import Tokenizer, Transformer
-from ocspec.refinement import Decontaminate
+from ocspec.refinement import GB, Decontaminate
 from ocspec.sources import Name, Source
 from ocspec.training import Curriculum
 
@@ -29,7 +29,10 @@ class Experiment(Spec):
     )
     hold_out: HoldOut | None = Field(default=None, description="Repositories kept for measuring.")
     evaluations: tuple[Evaluation, ...] = Field(default=(), description="What is measured.")
-    shards: Annotated[int, EXECUTION] = Field(default=1, ge=1, description="Shards of a data task.")
+    shards: Annotated[int | None, EXECUTION] = Field(
+        default=None, ge=1, description="Shards of every data task; None: as many as the bytes of its data set need."
+    )
+    shard_bytes: Annotated[Bytes, EXECUTION] = Field(default=GB, gt=0, description="Text that one shard reads.")
     note: Annotated[str, DOC] = Field(default="", description="Free text; it changes nothing.")
 
     @field_validator("data", "instructions", "evaluations")

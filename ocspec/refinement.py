@@ -7,11 +7,12 @@ here.
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ocspec.base import Bytes, Spec, Tokens
+from ocspec.base import Bytes, Spec, Tokens, Unit
+from ocspec.testsets import TestSet
 
 MB = 1_000_000
 GB = 1_000_000_000
@@ -34,42 +35,51 @@ class Admit(Step):
 
 
 class MinHash(Spec):
-    """MinHash-LSH over n-grams of words, with `bands * rows` permutations.
+    """MinHash-LSH over n-grams, by bands and rows or by a threshold: `bands * rows` permutations in all.
 
-    Two documents begin to collide near the threshold (1/bands)^(1/rows).
-    OpenCoder 2.1: 5-grams, 2048 permutations, 16 bands of 128 rows, a threshold near J = 0.979.
+    Two items begin to collide near the similarity (1/bands)^(1/rows). Where `threshold` is given instead, the
+    compiler chooses bands and rows for it, at most `permutations` in all; plan and report show what it chose.
+    OpenCoder 2.1: 5-grams, 2048 permutations, 16 bands of 128 rows, a threshold near J = 0.979; the unit is not said.
     """
 
-    bands: int = Field(default=16, ge=1, description="Groups of rows; sharing one whole band makes a candidate.")
-    rows: int = Field(default=128, ge=1, description="Hash functions in a band.")
-    ngram: int = Field(default=5, ge=1, description="Words in a shingle.")
+    bands: int | None = Field(
+        default=None, ge=1, description="Groups of rows; sharing one whole band makes a candidate. Unsaid: 16."
+    )
+    rows: int | None = Field(default=None, ge=1, description="Hash functions in a band. Unsaid: 128.")
+    threshold: float | None = Field(
+        default=None, gt=0, lt=1, description="Jaccard similarity to tell apart, in place of bands and rows."
+    )
+    permutations: int | None = Field(
+        default=None, ge=2, le=4096, description="With a threshold: most hash functions in a signature. Unsaid: 256."
+    )
+    ngram: int = Field(default=5, ge=1, description="Words or characters in a shingle.")
+    unit: Literal["word", "character"] = Field(default="word", description="What n-grams are made of.")
     seed: int = Field(default=1, ge=0, description="Chooses the hash functions.")
 
-    @property
-    def permutations(self) -> int:
-        """Hash functions in a signature."""
-        return self.bands * self.rows
-
-    @property
-    def threshold(self) -> float:
-        """Jaccard similarity near which two documents begin to share a band.
-
-        >>> round(MinHash(bands=16, rows=128).threshold, 3)
-        0.979
-        """
-        return float((1 / self.bands) ** (1 / self.rows))
+    @model_validator(mode="after")
+    def _one_way(self) -> MinHash:
+        given = [f"{name}={value}" for name, value in (("bands", self.bands), ("rows", self.rows)) if value is not None]
+        if self.threshold is not None and given:
+            what = f"threshold={self.threshold} chooses bands and rows, but {' and '.join(given)} is given too"
+            raise ValueError(f"{what}; fix: give either a threshold or bands and rows")
+        if self.threshold is None and self.permutations is not None:
+            what = f"permutations={self.permutations} without a threshold"
+            raise ValueError(f"{what}; fix: give threshold=... too, or bands and rows, whose product it is")
+        return self
 
 
 class Deduplicate(Step):
     """Keep one of each cluster of equal or similar items: most stars, then latest commit, then lowest id.
 
-    At `repository` granularity a repository is one item, and the verdict applies to all its files.
+    At `repository` granularity a repository is one item, and the verdict applies to all its files. At `chunk`
+    granularity a document is cut into runs of lines and keeps the chunks that survive. Steps may follow one another,
+    each on what the one before kept; a step by chunk comes last.
     """
 
     granularity: Literal["file", "repository", "chunk"] = Field(default="file", description="What one item is.")
     exact: bool = Field(default=True, description="Items with the same SHA-256 are one cluster.")
     near: MinHash | None = Field(default=MinHash(), description="Similar items too; None: only equal ones.")
-    chunk_tokens: Tokens = Field(default=4096, gt=0, description="Length of a chunk in tokens.")
+    chunk_tokens: Tokens = Field(default=4096, gt=0, description="By chunk: most tokens of a chunk, which are words.")
 
     @model_validator(mode="after")
     def _something(self) -> Deduplicate:
@@ -86,16 +96,32 @@ class Redact(Step):
 
 
 class Rule(Spec):
-    """One quality rule: drop a document when `signal` `comparison` `threshold` is true."""
+    """One quality rule: drop a document when `signal` `comparison` `threshold` is true, or when `where` is.
+
+    `where` is a SQL expression over signals and the columns language, doc_type, repo, path, stars and bytes, such
+    as "frac_chars_comments > 0.8 AND num_lines < 20". A signal without a value is NULL, and NULL never drops.
+    """
 
     name: str = Field(min_length=1, description="Named beside every document that the rule drops.")
-    signal: str = Field(min_length=1, description="The quality signal that is looked at.")
-    comparison: Literal["<", ">", "=="] = Field(description="When the signal stands so to the threshold, drop.")
-    threshold: float = Field(description="In the signal's own unit.")
+    signal: str = Field(default="", description="The quality signal that is looked at.")
+    comparison: Literal["<", ">", "=="] | None = Field(
+        default=None, description="When the signal stands so to the threshold, drop."
+    )
+    threshold: float | None = Field(default=None, description="In the signal's own unit.")
+    where: str = Field(default="", description="A condition in SQL, in place of signal, comparison and threshold.")
     languages: tuple[str, ...] = Field(default=(), description="Languages that it judges; empty: all.")
     doc_types: tuple[Literal["code", "data", "text"], ...] = Field(
         default=("code",), min_length=1, description="Kinds of file that it judges."
     )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Rule:
+        comparison = (self.signal or None, self.comparison, self.threshold)
+        if self.where and any(part is not None for part in comparison):
+            raise ValueError("both `where` and a signal; fix: give `where` alone, or signal, comparison and threshold")
+        if not self.where and None in comparison:
+            raise ValueError("neither `where` nor a whole comparison; fix: give signal, comparison and threshold")
+        return self
 
 
 class Filter(Step):
@@ -103,6 +129,7 @@ class Filter(Step):
 
     catalogue: Literal["opencoder", "none"] = Field(default="opencoder", description="The rules that come along.")
     rules: tuple[Rule, ...] = Field(default=(), description="Rules of one's own, beside the catalogue's.")
+    seed: int = Field(default=0, description="Chooses the documents that rules with a probability drop.")
 
 
 class Downsample(Step):
@@ -127,10 +154,54 @@ class SelectKeywords(Step):
 
 
 class Decontaminate(Step):
-    """Drop documents that hold a benchmark's entry point or share an n-gram with it (OpenCoder 4.3)."""
+    """Drop documents that define a benchmark's function or share an n-gram with an item (OpenCoder 4.3).
 
-    benchmarks: tuple[str, ...] = Field(min_length=1, description="Benchmarks whose test sets are looked for.")
-    ngram: int = Field(default=10, ge=1, description="Words of an overlap that is too long.")
+    Words are runs of letters, digits and underscores in lower case; of Chinese and Japanese, each character. An item
+    of fewer words than `ngram` is looked for as a whole. Some words come up in any text or program and are no
+    evidence: n-grams and names that several items share, n-grams of numbers, and `stop_phrases`.
+    """
+
+    benchmarks: tuple[TestSet, ...] = Field(min_length=1, description="Test sets that are looked for.")
+    ngram: Annotated[int, Unit("words")] = Field(default=10, ge=1, description="Words in a row that are too many.")
+    entry_points: Literal["defined", "mentioned", "ignored"] = Field(
+        default="defined",
+        description="defined: a document that defines a function of an item's name is dropped; mentioned: one in"
+        " which the name is a word.",
+    )
+    entry_point_parts: int = Field(
+        default=2, ge=1, description="Least parts of a name that is looked for: `sort` has 1, `sort_array` 2."
+    )
+    template_items: int = Field(
+        default=3, ge=0, description="What so many items of a test set share is a template, no evidence; 0: nothing is."
+    )
+    stop_phrases: tuple[str, ...] = Field(
+        default=(), description="An n-gram that holds one of them, or lies within one, is no evidence."
+    )
+    numbers: bool = Field(default=False, description="Whether n-grams without a letter are evidence.")
+
+    @field_validator("benchmarks")
+    @classmethod
+    def _distinct(cls, benchmarks: tuple[TestSet, ...]) -> tuple[TestSet, ...]:
+        names = [benchmark.name for benchmark in benchmarks]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"named twice: {', '.join(twice)}; fix: give each name=... of its own")
+        return benchmarks
+
+    @field_validator("template_items")
+    @classmethod
+    def _not_every(cls, template_items: int) -> int:
+        if template_items == 1:
+            raise ValueError("every n-gram stands in one item; fix: 2 or more, or 0 for no templates")
+        return template_items
+
+    @field_validator("stop_phrases")
+    @classmethod
+    def _words(cls, phrases: tuple[str, ...]) -> tuple[str, ...]:
+        for phrase in phrases:
+            if not any(character.isalnum() for character in phrase):
+                raise ValueError(f"the phrase {phrase!r} has no word; fix: write words")
+        return phrases
 
 
 def exact_share(value: float | int | str | Fraction) -> Fraction:

@@ -22,6 +22,11 @@ RUNTIMES: dict[str, str] = {
     "data.refine": "runtime.data.operators.refine:refine",
     "data.downsample": "runtime.data.operators.selections:downsample",
     "data.select": "runtime.data.operators.selections:select",
+    "data.decontaminate": "runtime.data.operators.decontaminate:decontaminate",
+    **{
+        f"data.{step}_web": f"runtime.data.operators.web:{step}_web"
+        for step in ("sample", "segment", "train", "score", "expand", "settle", "recall")
+    },
     "text.train_bpe": "runtime.data.operators.tokens:train_bpe",
     "text.import_tokenizer": "runtime.data.operators.tokens:import_tokenizer",
     "text.encode": "runtime.data.operators.tokens:encode",
@@ -30,6 +35,7 @@ RUNTIMES: dict[str, str] = {
     "mix.draw_samples": "runtime.data.operators.mix:draw_samples",
     "instruct.make_pairs": "runtime.data.operators.instructions:make_pairs",
     "instruct.read_pairs": "runtime.data.operators.instructions:read_pairs",
+    "instruct.decontaminate": "runtime.data.operators.decontaminate:decontaminate_pairs",
     "instruct.encode": "runtime.data.operators.instructions:encode_pairs",
     "train.torch": "runtime.training.run:run",
     "eval.bits_per_byte": "runtime.evaluation.operators:bits_per_byte",

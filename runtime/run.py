@@ -141,13 +141,14 @@ def _unset(tasks: Iterable[Task]) -> Iterable[UserError]:
 
 
 def _readers(task: Task) -> list[Any]:
-    """What has a location in a task: its readers and the operator itself."""
-    return [*getattr(task.op, "readers", ()), task.op]
+    """What has a location in a task: its readers, its test sets and the operator itself."""
+    return [*getattr(task.op, "readers", ()), *getattr(task.op, "benchmarks", ()), task.op]
 
 
 def _source(reader: Any, task: Task) -> str:
     """What the spec calls it."""
-    return str(getattr(reader, "source", getattr(reader, "dataset", task.id)))
+    names = (getattr(reader, field, "") for field in ("source", "dataset", "name"))
+    return str(next(filter(None, names), task.id))
 
 
 def _moved(task: Task, base: Path, seen: set[str]) -> Iterable[UserError]:

@@ -9,13 +9,11 @@ finishes the last shard. Scheduling and retries are not its business.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import os
 import platform
 import resource
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -29,6 +27,8 @@ from compiler.plan import Plan, Task
 from runtime import code_version, digest, operators
 from runtime.full_disk import as_one_message
 from runtime.journal import Journal
+from runtime.lineage.trail import role_before
+from runtime.processes import die_with_parent
 from runtime.store import RESULT, Store
 from runtime.task import Artifact, TaskContext
 
@@ -164,6 +164,7 @@ def manifest(
         raise AssertionError(
             f"{task.id} lost documents: {stats['in']} in, {stats['kept']} kept, {stats['dropped']} dropped"
         )
+    check_chain(task, inputs, stats)
     content = [f"{name}\0{output['digest']}" for name, output in sorted(outputs.items()) if "digest" in output]
     return {
         "format_version": 1,
@@ -183,6 +184,20 @@ def manifest(
         "code": code_version.code_version(),
         "resources": plans.CONVERTER.unstructure(task.resources),
     }
+
+
+def check_chain(task: Task, inputs: Mapping[str, tuple[Artifact, ...]], stats: Mapping[str, Any]) -> None:
+    """Refuse a step into which other documents went than the step before let through."""
+    role = role_before(task)
+    for before in inputs.get(role, ()) if role and "in" in stats else ():
+        left = before.manifest.get("stats", {})
+        # Where a step counts chunks, `documents` counts documents.
+        went_in, came_out = stats.get("documents", stats)["in"], left.get("documents", left).get("kept")
+        if came_out is not None and went_in != came_out:
+            raise UserError(
+                f"{task.id} was given {went_in} documents, but {before.task_id} let {came_out} through",
+                fix="the sources changed while the plan ran: compile again; if they did not, this is a bug in ocspec",
+            )
 
 
 def _sum(trees: list[Any]) -> Any:
@@ -229,14 +244,6 @@ class _Progress:
 
 def _one_line(error: BaseException) -> str:
     return (error.what if isinstance(error, UserError) else f"{type(error).__name__}: {error}")[:500]
-
-
-def die_with_parent(parent: int) -> None:
-    """Ask Linux to end this process when its driver dies, and end at once if it is dead already."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(143)
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ocspec.cli.parser import EPILOG, VERBS, build_parser
+from ocspec.cli.parser import EPILOG, build_parser, leaves
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "cli.md"
 
@@ -30,14 +30,13 @@ def main() -> None:
 
 def page() -> str:
     """The whole page as Markdown."""
-    # argparse has no public way to list actions; these attributes are as old as it is.
-    verbs = next(a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction)).choices
-    sections = [HEAD, f"```text\n{EPILOG}```\n", *(section(verb, verbs[verb]) for verb in VERBS)]
+    sections = [HEAD, f"```text\n{EPILOG}```\n", *map(section, leaves(build_parser()))]
     return "\n".join(sections)
 
 
-def section(verb: str, parser: argparse.ArgumentParser) -> str:
+def section(parser: argparse.ArgumentParser) -> str:
     """One verb: what it does, and a table of what it takes."""
+    verb = parser.prog.partition(" ")[2]
     rows = [
         f"| `{_names(action)}` | {_cell(action.help or '')} |"
         for action in parser._actions

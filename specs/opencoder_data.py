@@ -18,12 +18,14 @@ from ocspec import (
     Deduplicate,
     Downsample,
     Filter,
+    Generator,
     Instructions,
     MinHash,
     Parquet,
     PretrainedTokenizer,
     Redact,
     SelectKeywords,
+    TestSet,
     WebRecall,
 )
 
@@ -238,6 +240,12 @@ synthetic_snippets = Dataset(
             name="synthetic_code_snippet",
             path="${CORPUS}/opc-annealing-corpus/synthetic_code_snippet/*.parquet",
             columns=Columns(content="text", repo="", path=""),
+            generator=Generator(
+                model="unknown",  # "a strong LLM"; no source names it [N1 N3]
+                recipe="a self-contained function and its tests; kept if the tests pass",
+                seed_data="algorithmic_corpus",
+                licence="ODC-BY",  # [HF]
+            ),
             declared=Declared(tokens=2_710_000_000, revision="cb08b1b"),
         ),
     ),
@@ -253,6 +261,12 @@ synthetic_textbooks = Dataset(
             name="synthetic_qa",
             path="${CORPUS}/opc-annealing-corpus/synthetic_qa/*.parquet",
             columns=Columns(content="text", repo="", path=""),
+            generator=Generator(
+                model="Qwen2-72B-Instruct",
+                recipe="interactive analyses of code, as a textbook",
+                seed_data="hqcode",
+                licence="ODC-BY",  # [HF]
+            ),
             declared=Declared(tokens=910_000_000, revision="cb08b1b"),
         ),
     ),
@@ -318,8 +332,15 @@ INSTRUCTIONS = (
 )
 
 # Entry points of the test sets first, then 10-grams shared with them; instructions only, never pretraining
-# data [N1-N4]. Benchmarks beyond these two are not named, nor is the unit of the gram: words.
-DECONTAMINATION = Decontaminate(benchmarks=("humaneval", "mbpp"), ngram=10)
+# data [N1-N4]. Benchmarks beyond these two are not named, nor is the unit of the gram: words. A name such as
+# `sort`, a phrase that several items share and a run of numbers are no evidence: ours, the sources say nothing.
+DECONTAMINATION = Decontaminate(
+    benchmarks=(
+        TestSet.humaneval(path="${CORPUS}/benchmarks/HumanEval.jsonl.gz", declared=Declared(documents=164)),
+        TestSet.mbpp(path="${CORPUS}/benchmarks/mbpp.jsonl", declared=Declared(documents=974)),
+    ),
+    ngram=10,
+)
 
 # ---------------------------------------------------------------- 5. tokenizer
 

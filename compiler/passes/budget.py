@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import attrs
 
+from compiler.banding import banding
 from compiler.cost.flops import training_flops
 from compiler.draft import Draft
 from compiler.passes.place import TrainOp
 from compiler.plan import DedupSummary, StageSummary, Task
 from compiler.trainjob import TrainJob
 from ocspec.base import sibling_keys
-from ocspec.refinement import Deduplicate, MinHash
+from ocspec.refinement import Deduplicate
 
 CURVE_AT = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99, 1.0)
 
@@ -47,23 +48,16 @@ def _deduplication(draft: Draft) -> list[DedupSummary]:
     for dataset in draft.experiment.data:
         for key, step in zip(sibling_keys(dataset.steps), dataset.steps, strict=True):
             if isinstance(step, Deduplicate) and step.near:
+                chosen = banding(step.near)
                 found.append(
                     DedupSummary(
                         step=f"{dataset.name}/{key}",
                         granularity=step.granularity,
-                        bands=step.near.bands,
-                        rows=step.near.rows,
-                        threshold=round(step.near.threshold, 6),
-                        curve=tuple((j, round(collision(step.near, j), 6)) for j in CURVE_AT),
+                        bands=chosen.bands,
+                        rows=chosen.rows,
+                        threshold=round(chosen.threshold, 6),
+                        curve=tuple((j, round(chosen.collision(j), 6)) for j in CURVE_AT),
+                        chosen_for=step.near.threshold,
                     )
                 )
     return found
-
-
-def collision(near: MinHash, jaccard: float) -> float:
-    """Probability that two items of that similarity share a band: 1 - (1 - J^rows)^bands.
-
-    >>> round(collision(MinHash(bands=16, rows=128), 0.97), 3)
-    0.279
-    """
-    return float(1 - (1 - jaccard**near.rows) ** near.bands)

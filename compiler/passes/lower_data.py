@@ -11,10 +11,13 @@ from typing import Any
 import attrs
 
 from compiler import ir
+from compiler.banding import banding
 from compiler.draft import DatasetTasks, Draft
+from compiler.passes.lower_decontamination import lower_decontamination
+from compiler.passes.lower_web import lower_web
 from compiler.passes.resolve import FORMATS, content_digest
 from compiler.plan import Input, Task
-from compiler.quality_rules import DEFAULT_RULES, QualityRule
+from compiler.quality_rules import DEFAULT_RULES, ExpressionRule, QualityRule
 from ocspec.base import sibling_keys
 from ocspec.mixture import Dataset
 from ocspec.refinement import (
@@ -30,7 +33,7 @@ from ocspec.refinement import (
 )
 from ocspec.sources import PyPI, Source, WebRecall
 
-TWINS = MinHash()  # near twins of held-out documents are found as OpenCoder finds near duplicates
+TWINS = MinHash(bands=16, rows=128)  # near twins of held-out documents are found as OpenCoder finds near duplicates
 
 
 def lower_data(draft: Draft) -> Draft:
@@ -64,11 +67,11 @@ def _refine_sources(draft: Draft, dataset: Dataset) -> Draft:
     path, name = f"data.{dataset.name}", dataset.name
     readers, fetched = [], []
     for source in dataset.sources:
-        reader, task = _reader(draft, dataset, source)
+        reader, tasks = _reader(draft, dataset, source)
         readers.append(reader)
-        if task is not None:
-            draft = draft.add(task)
-            fetched.append(Input(role=f"fetched:{source.name}", task=task.id))
+        if tasks:
+            draft = draft.add(*tasks)
+            fetched.append(Input(role=f"fetched:{source.name}", task=tasks[-1].id))
     steps = list(zip(sibling_keys(dataset.steps), dataset.steps, strict=True))
     draft, kept = _sign_and_deduplicate(draft, dataset, tuple(readers), tuple(fetched), steps)
     refine = Task(
@@ -79,6 +82,9 @@ def _refine_sources(draft: Draft, dataset: Dataset) -> Draft:
             redact_copyright=any(isinstance(s, Redact) and s.copyright for s in dataset.steps),
             redact_pii=any(isinstance(s, Redact) and s.pii for s in dataset.steps),
             rules=tuple(rule for step in dataset.steps if isinstance(step, Filter) for rule in _rules(step)),
+            expressions=tuple(
+                rule for step in dataset.steps if isinstance(step, Filter) for rule in _expressions(step)
+            ),
         ),
         inputs=(*fetched, Input(role="kept", task=kept)),
         spec_paths=(
@@ -90,15 +96,19 @@ def _refine_sources(draft: Draft, dataset: Dataset) -> Draft:
     return draft.add(refine, datasets={**draft.datasets, name: DatasetTasks(documents=refine.id)})
 
 
-def _reader(draft: Draft, dataset: Dataset, source: Source) -> tuple[ir.Reader, Task | None]:
-    if isinstance(source, PyPI | WebRecall):
+def _reader(draft: Draft, dataset: Dataset, source: Source) -> tuple[ir.Reader, tuple[Task, ...]]:
+    """How a source is read, and the tasks that fetch it, if any: the last of them writes the documents."""
+    fetched = ir.Reader(source=source.name, format="documents")
+    if isinstance(source, WebRecall):
+        return fetched, lower_web(draft, dataset, source)
+    if isinstance(source, PyPI):
         task = Task(
             id=f"{dataset.name}/fetch-{source.name}",
-            op=_fetch(draft, source),
+            op=_fetch(source),
             spec_paths=(f"data.{dataset.name}.sources.{source.name}",),
             origin=draft.where(source),
         )
-        return ir.Reader(source=source.name, format="documents"), task
+        return fetched, (task,)
     columns = getattr(source, "columns", None)
     return ir.Reader(
         source=source.name,
@@ -106,20 +116,10 @@ def _reader(draft: Draft, dataset: Dataset, source: Source) -> tuple[ir.Reader, 
         columns=ir.Columns(**columns.model_dump()) if columns else ir.Columns(),
         digest=content_digest(draft, source),
         location=getattr(source, "path", ""),
-    ), None
+    ), ()
 
 
-def _fetch(draft: Draft, source: PyPI | WebRecall) -> ir.Operator:
-    if isinstance(source, WebRecall):
-        digest = content_digest(draft, source)
-        return ir.RecallWeb(
-            dataset=source.name,
-            readers=(ir.Reader(source=source.name, format="parquet", digest=digest, location=source.pages),),
-            seed_location=source.seed,
-            iterations=source.iterations,
-            domain_share=source.domain_share,
-            url_patterns=tuple(sorted(source.url_patterns)),
-        )
+def _fetch(source: PyPI) -> ir.Operator:
     packages = sorted(source.packages, key=lambda package: package.key)
     return ir.FetchPackages(
         source=source.name,
@@ -128,8 +128,18 @@ def _fetch(draft: Draft, source: PyPI | WebRecall) -> ir.Operator:
 
 
 def _rules(step: Filter) -> tuple[QualityRule, ...]:
-    own = tuple(QualityRule(**rule.model_dump()) for rule in step.rules)
-    return own if step.catalogue == "none" else DEFAULT_RULES + own
+    """The catalogue's rules, those with a probability under the step's seed, then one's own that compare a signal."""
+    own = tuple(QualityRule(**rule.model_dump(exclude={"where"})) for rule in step.rules if not rule.where)
+    catalogue = () if step.catalogue == "none" else DEFAULT_RULES
+    return tuple(attrs.evolve(rule, seed=step.seed) if rule.probability < 1 else rule for rule in catalogue) + own
+
+
+def _expressions(step: Filter) -> tuple[ExpressionRule, ...]:
+    return tuple(
+        ExpressionRule(name=rule.name, where=rule.where, languages=rule.languages, doc_types=rule.doc_types)
+        for rule in step.rules
+        if rule.where
+    )
 
 
 # ---------------------------------------------------------------- keys and verdicts
@@ -155,6 +165,7 @@ def _sign_and_deduplicate(
             admit=_admit(dataset),
             near=keys,
             hold_out=tuple(sorted(hold_out.repositories)) if hold_out else (),
+            chunk_tokens=next((step.chunk_tokens for _, step in dedups if step.granularity == "chunk"), 0),
         ),
         inputs=fetched,
         spec_paths=(
@@ -169,7 +180,12 @@ def _sign_and_deduplicate(
         draft = draft.add(
             Task(
                 id=f"{name}/hold-out",
-                op=ir.DropTwins(step="hold-out", key=keys.index(minhash_key(TWINS)), threshold=TWINS.threshold),
+                op=ir.DropTwins(
+                    step="hold-out",
+                    key=keys.index(minhash_key(TWINS)),
+                    bands=banding(TWINS).bands,
+                    threshold=banding(TWINS).threshold,
+                ),
                 inputs=(Input(role="keys", task=sign.id), *_other_keys(draft, dataset)),
                 spec_paths=("hold_out",),
                 origin=draft.where(hold_out),
@@ -189,14 +205,22 @@ def _other_keys(draft: Draft, dataset: Dataset) -> list[Input]:
 
 def minhash_key(near: MinHash, granularity: ir.Granularity = "file") -> ir.MinHashKey:
     """The band keys that a MinHash asks for."""
-    return ir.MinHashKey(granularity=granularity, bands=near.bands, rows=near.rows, ngram=near.ngram, seed=near.seed)
+    chosen = banding(near)
+    return ir.MinHashKey(
+        granularity=granularity,
+        bands=chosen.bands,
+        rows=chosen.rows,
+        ngram=near.ngram,
+        seed=near.seed,
+        unit=near.unit,
+    )
 
 
 def _distinct_keys(dedups: list[tuple[str, Deduplicate]], hold_out: bool) -> tuple[ir.MinHashKey, ...]:
     """Band keys to compute in the one reading pass, each once: those for held-out twins, then the steps'."""
     wanted = [minhash_key(TWINS)] if hold_out else []
     wanted += [minhash_key(step.near, step.granularity) for _, step in dedups if step.near]
-    return tuple(dict.fromkeys(key for key in wanted if key.granularity != "chunk"))
+    return tuple(dict.fromkeys(wanted))
 
 
 def _admit(dataset: Dataset) -> ir.AdmitRule | None:
@@ -220,15 +244,10 @@ def _deduplicate(
     sign: str,
     kept: str,
 ) -> tuple[Draft, str]:
-    """Edges, then clusters; a repository's signatures are first merged over its files."""
+    """Edges, then clusters; a repository's signatures are first merged over its files, chunks are in sign's keys."""
     common: dict[str, Any] = {"spec_paths": (path,), "origin": draft.where(step)}
     survivors = Input(role="kept", task=kept)
     label = prefix.rsplit("/", maxsplit=1)[-1]
-    if step.granularity == "chunk":
-        near = minhash_key(step.near, "chunk") if step.near else None
-        op = ir.DedupChunks(step=label, exact=step.exact, near=near, chunk_tokens=step.chunk_tokens)
-        chunks = Task(id=f"{prefix}/chunks", op=op, inputs=(Input(role="keys", task=sign), survivors), **common)
-        return draft.add(chunks), chunks.id
     key = minhash_key(step.near, step.granularity) if step.near else None
     index = keys.index(key) if key else None
     source, extra = sign, tuple[Input, ...]()
@@ -246,14 +265,18 @@ def _deduplicate(
             granularity=step.granularity,
             exact=step.exact,
             key=index,
-            bands=step.near.bands if step.near else 0,
+            bands=key.bands if key else 0,
         ),
         inputs=(Input(role="keys", task=source), survivors),
         **common,
     )
     cluster = Task(
         id=f"{prefix}/cluster",
-        op=ir.Cluster(step=label, granularity=step.granularity, threshold=step.near.threshold if step.near else None),
+        op=ir.Cluster(
+            step=label,
+            granularity=step.granularity,
+            threshold=banding(step.near).threshold if step.near else None,
+        ),
         inputs=(Input(role="keys", task=sign), survivors, Input(role="edges", task=edges.id), *extra),
         **common,
     )
@@ -266,7 +289,7 @@ def _deduplicate(
 def _select(draft: Draft, dataset: Dataset) -> Draft:
     """Steps that choose among clean documents: each writes ids only."""
     for key, step in zip(sibling_keys(dataset.steps), dataset.steps, strict=True):
-        op = _selection(key, step)
+        op = _selection(draft, key, step)
         if op is None:
             continue
         tasks = draft.datasets[dataset.name]
@@ -285,11 +308,11 @@ def _select(draft: Draft, dataset: Dataset) -> Draft:
     return draft
 
 
-def _selection(key: str, step: Step) -> ir.Operator | None:
+def _selection(draft: Draft, key: str, step: Step) -> ir.Operator | None:
     if isinstance(step, Downsample):
         return ir.Downsample(step=key, caps=tuple(sorted(step.caps.items())), seed=step.seed)
     if isinstance(step, SelectKeywords):
         return ir.Select(step=key, keywords=tuple(sorted(step.keywords)))
     if isinstance(step, Decontaminate):
-        return ir.Decontaminate(step=key, benchmarks=tuple(sorted(step.benchmarks)), ngram=step.ngram)
+        return ir.Decontaminate(step=key, **lower_decontamination(draft, step))
     return None

@@ -10,7 +10,7 @@ from compiler.draft import Draft
 from compiler.passes.lower_tokens import TOKENIZER
 from compiler.plan import Input, Task
 from ocspec.evaluation import Benchmark, BitsPerByte, Evaluation
-from ocspec.training import Stage
+from ocspec.training import Pretrain, Stage
 
 
 def lower_evaluation(draft: Draft) -> Draft:
@@ -53,7 +53,8 @@ def _tasks(draft: Draft, evaluation: Evaluation, stage: Stage, number: int) -> l
     ]
     if evaluation.ngram_order is not None:
         stages = draft.experiment.curriculum.stages[: number + 1]
-        seen = tuple(item for k, s in enumerate(stages) for item in _seen(draft, s, k))
+        start = max((k for k, s in enumerate(stages) if isinstance(s, Pretrain)), default=0)  # from random weights
+        seen = tuple(item for k, s in enumerate(stages) if k >= start for item in _seen(draft, s, k))
         tasks.append(
             Task(
                 id=f"{stage.name}/{evaluation.name}-ngram",

@@ -6,6 +6,7 @@ from typing import Any
 
 from compiler import ir
 from compiler.draft import Draft
+from compiler.passes.lower_decontamination import lower_decontamination
 from compiler.passes.lower_tokens import TOKENIZER, chosen, shares
 from compiler.passes.resolve import content_digest
 from compiler.plan import Input, Task
@@ -29,7 +30,7 @@ def lower_training(draft: Draft) -> Draft:
         draft, inputs = _instructions(draft, stage) if isinstance(stage, FineTune) else _mixture(draft, stage)
         save_at = after.start_step if isinstance(after, Anneal | FineTune) else None
         job = train_job(draft.experiment.model, draft.experiment.tokenizer.vocab_size, stage, before, save_at)
-        if before is not None:
+        if before is not None and job.start_from != "random":
             inputs += (Input(role="init", task=f"{before.stage}/train"),)
         paths: tuple[str, ...] = ("model", f"curriculum.stages.{stage.name}")
         if after is not None and save_at is not None:
@@ -105,7 +106,7 @@ def _decontaminated(draft: Draft, pairs: Task) -> tuple[Draft, str]:
         return draft, pairs.id
     task = Task(
         id=f"{pairs.id}/decontaminate",
-        op=ir.DecontaminatePairs(benchmarks=tuple(sorted(step.benchmarks)), ngram=step.ngram),
+        op=ir.DecontaminatePairs(**lower_decontamination(draft, step)),
         inputs=(Input(role="pairs", task=pairs.id),),
         spec_paths=("decontaminate_instructions",),
         origin=draft.where(step),

@@ -5,29 +5,39 @@ from __future__ import annotations
 import attrs
 
 from compiler import ir
+from compiler.cost.disk import temporary_disk
+from compiler.cost.size import Size, dataset_sizes, planned_shards
 from compiler.draft import Draft
 from compiler.emit.duckdb_sql import queries
 from compiler.plan import Resources, Task
+from ocspec.refinement import MB
 
 TrainOp = ir.TrainTorch | ir.TrainNeMo | ir.TrainMegatron
+CLEANING = ir.Decontaminate | ir.DecontaminatePairs
+CRAWL = ir.SampleWeb | ir.ScoreWeb | ir.RecallWeb
 
 
 def place(draft: Draft) -> Draft:
     """Give each task its shards, what a shard asks for, and its queries."""
-    placed = tuple(
-        attrs.evolve(task, shards=shards(task.op, draft.shards), resources=resources(task.op), sql=queries(task.op))
-        for task in draft.tasks
-    )
-    return attrs.evolve(draft, tasks=placed)
+    sizes = dataset_sizes(draft)
+    return attrs.evolve(draft, tasks=tuple(_placed(draft, task, sizes) for task in draft.tasks))
+
+
+def _placed(draft: Draft, task: Task, sizes: dict[str, Size | None]) -> Task:
+    """A task of a data set is called DATASET/STEP; as many shards as the spec says, or as its data set's bytes need."""
+    size = sizes.get(task.id.partition("/")[0])
+    number = shards(task.op, draft.shards or planned_shards(size, draft.experiment.shard_bytes))
+    disk = temporary_disk(task.op, size, number)
+    asked = attrs.evolve(resources(task.op), disk_mb=None if disk is None else -(-disk // MB))
+    return attrs.evolve(task, shards=number, resources=asked, sql=queries(task.op))
 
 
 def shards(op: ir.Operator, wanted: int) -> int:
     """How many shards an operator runs in: those that read content split, those that see all rows do not."""
     if isinstance(op, ir.FetchPackages):
         return min(wanted, len(op.packages))
-    if isinstance(op, ir.Edges):
-        return min(wanted, op.bands + 1)
-    return wanted if isinstance(op, ir.Sign | ir.Refine | ir.Encode | ir.MakePairs) else 1
+    reading = ir.Sign | ir.Edges | ir.Refine | ir.Encode | ir.MakePairs | CLEANING | CRAWL
+    return wanted if isinstance(op, reading) else 1
 
 
 def resources(op: ir.Operator) -> Resources:
@@ -44,7 +54,11 @@ def resources(op: ir.Operator) -> Resources:
         return Resources(task_class="eval", cpus=2, memory_mb=4096)
     if isinstance(op, ir.FetchPackages):
         return Resources(task_class="fetch", cpus=1, memory_mb=1024)
-    if isinstance(op, ir.Sign | ir.Refine | ir.Encode | ir.MakePairs):
+    if isinstance(op, ir.ScoreWeb):
+        return Resources(task_class="data", cpus=1, memory_mb=2048 + op.model_mb)
+    if isinstance(op, ir.TrainWeb):
+        return Resources(task_class="group", cpus=2, memory_mb=4096 + op.model_mb)
+    if isinstance(op, ir.Sign | ir.Refine | ir.Encode | ir.MakePairs | CLEANING | CRAWL):
         return Resources(task_class="data", cpus=1, memory_mb=2048)
     return Resources(task_class="group", cpus=2, memory_mb=4096)
 

@@ -10,9 +10,14 @@ import attrs
 from compiler.draft import Draft
 from compiler.errors import UserError
 from compiler.metadata import SourceStats, describe, locate
+from ocspec.experiment import Experiment
 from ocspec.model import PretrainedTokenizer
-from ocspec.sources import Directory, Instructions, JsonLines, Parquet, Source
+from ocspec.refinement import Decontaminate
+from ocspec.sources import Directory, Instructions, JsonLines, Parquet, Source, WebRecall
+from ocspec.testsets import TestSet
 
+SEED = "seed"
+TEST_SET = "test-set"
 FORMATS: dict[type[Source], str] = {Parquet: "parquet", JsonLines: "jsonl", Directory: "directory"}
 
 
@@ -20,15 +25,12 @@ def resolve(draft: Draft) -> Draft:
     """Fill in `sources`: files, bytes and digest of each source that lies on a file system, and its `problems`."""
     problems: list[UserError] = []
     stats: dict[str, SourceStats] = {}
-    sources = [source for dataset in draft.experiment.data for source in dataset.sources]
-    for source in (*sources, *draft.experiment.instructions):
+    sources: list[Source | TestSet] = [source for dataset in draft.experiment.data for source in dataset.sources]
+    for source in (*sources, *draft.experiment.instructions, *benchmarks_of(draft.experiment)):
         try:
-            found = _look_at(source, draft.base)
+            stats |= _look_at(source, draft.base)
         except UserError as error:
             problems.append(UserError(error.what, where=draft.where(source), fix=error.fix))
-            continue
-        if found is not None:
-            stats[source.name] = found
     tokenizer = draft.experiment.tokenizer
     digest = ""
     if isinstance(tokenizer, PretrainedTokenizer):
@@ -47,24 +49,44 @@ def tokenizer_digest(tokenizer: PretrainedTokenizer, base: Path) -> str:
         return tokenizer.digest or tokenizer.name
 
 
-def _look_at(source: Source, base: Path) -> SourceStats | None:
-    path = getattr(source, "path", None)
-    if path is None:
-        return None
-    form = source.format if isinstance(source, Instructions) else FORMATS[type(source)]
-    try:
-        return describe(form, locate(path, base), name=source.name)
-    except UserError:
-        if source.declared is None:
-            raise
-        return None
+def benchmarks_of(experiment: Experiment) -> list[TestSet]:
+    """The test sets of all steps that decontaminate, each once."""
+    steps = [step for dataset in experiment.data for step in dataset.steps]
+    wanted = (step for step in (*steps, experiment.decontaminate_instructions) if isinstance(step, Decontaminate))
+    return list(dict.fromkeys(benchmark for step in wanted for benchmark in step.benchmarks))
 
 
-def content_digest(draft: Draft, source: Source) -> str:
+def _look_at(source: Source | TestSet, base: Path) -> dict[str, SourceStats]:
+    """What can be seen of a source: a crawl's seed pages stand beside it as NAME/seed, test sets as test-set/NAME."""
+    parts: dict[str, tuple[str, str]]
+    if isinstance(source, TestSet):
+        parts = {f"{TEST_SET}/{source.name}": (source.format, source.path)}
+    elif isinstance(source, WebRecall):
+        parts = {source.name: ("parquet", source.pages), f"{source.name}/{SEED}": ("parquet", source.seed)}
+    elif path := getattr(source, "path", None):
+        form = source.format if isinstance(source, Instructions) else FORMATS[type(source)]
+        parts = {source.name: (form, path)}
+    else:
+        return {}
+    found = {}
+    for name, (form, path) in parts.items():
+        try:
+            found[name] = describe(form, locate(path, base), name=name)
+        except UserError:
+            if source.declared is None:
+                raise
+    return found
+
+
+def content_digest(draft: Draft, source: Source | TestSet, part: str = "") -> str:
     """What tells a source's content from another's: the digest of its files where they can be seen from here.
 
     Unseen, a source is known by its name and declared revision: two of one revision, or of none, are two.
+    `part` is that of a source which has several, such as `SEED`.
     """
-    stats = draft.sources.get(source.name)
+    name = f"{source.name}/{part}" if part else source.name
+    if isinstance(source, TestSet):
+        name = f"{TEST_SET}/{name}"
+    stats = draft.sources.get(name)
     revision = source.declared.revision if source.declared else ""
-    return stats.digest if stats else f"declared:{source.name}@{revision}"
+    return stats.digest if stats else f"declared:{name}@{revision}"

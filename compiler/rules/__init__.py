@@ -16,6 +16,7 @@ from compiler.rules import (
     oc008_hold_out,
     oc009_rules,
     oc010_instructions,
+    oc011_chunks,
 )
 from compiler.rules.base import Rule
 
@@ -30,4 +31,5 @@ RULES: tuple[Rule, ...] = (
     oc008_hold_out.RULE,
     oc009_rules.RULE,
     oc010_instructions.RULE,
+    oc011_chunks.RULE,
 )

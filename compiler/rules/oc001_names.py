@@ -8,14 +8,16 @@ from collections.abc import Collection, Iterator
 from compiler.draft import Draft
 from compiler.errors import UserError
 from compiler.passes.lower_tokens import mixtures
+from compiler.passes.resolve import benchmarks_of
 from compiler.rules.base import Rule
 from ocspec.base import Spec
 from ocspec.sources import FunctionPairs, Source
+from ocspec.testsets import TestSet
 from ocspec.training import FineTune
 
 
 def find(draft: Draft) -> Iterator[UserError]:
-    """Unknown data sets, instruction sources and stages, bases in a circle, and two sources of one name."""
+    """Unknown data sets, instruction sources and stages, bases in a circle, two sources or test sets of one name."""
     experiment = draft.experiment
     data = {dataset.name for dataset in experiment.data}
     stages = {stage.name for stage in experiment.curriculum.stages}
@@ -35,6 +37,7 @@ def find(draft: Draft) -> Iterator[UserError]:
             yield from _known(draft, evaluation, "stage", name, stages)
     yield from _bases(draft, data)
     yield from _sources(draft)
+    yield from _test_sets(draft)
 
 
 def _sources(draft: Draft) -> Iterator[UserError]:
@@ -50,6 +53,19 @@ def _sources(draft: Draft) -> Iterator[UserError]:
                     f"two sources are called {source.name!r}; the other is at {draft.where(other)}",
                     "give each its own name, and list it once",
                 )
+
+
+def _test_sets(draft: Draft) -> Iterator[UserError]:
+    """Steps may share a test set; two of one name would be one in the report."""
+    first: dict[str, TestSet] = {}
+    for benchmark in benchmarks_of(draft.experiment):
+        other = first.setdefault(benchmark.name, benchmark)
+        if other != benchmark:
+            yield draft.error(
+                benchmark,
+                f"two test sets are called {benchmark.name!r}; the other is at {draft.where(other)}",
+                "give each name=... of its own",
+            )
 
 
 def _bases(draft: Draft, data: set[str]) -> Iterator[UserError]:

@@ -40,6 +40,15 @@ def add_verb(
     return parser
 
 
+def add_group(subparsers: Subparsers, name: str, summary: str) -> Subparsers:
+    """A verb that is only a name before others, as `data` in `data show`: what its verbs are added to."""
+    parser = subparsers.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", allow_abbrev=False
+    )
+    parser.set_defaults(parser=parser)
+    return parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=type(parser))
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """--json."""
     parser.add_argument("--json", action="store_true", help="print JSON with a format_version")
@@ -66,7 +75,7 @@ def add_compile(parser: argparse.ArgumentParser) -> None:
 
 def add_shards(parser: argparse.ArgumentParser) -> None:
     """--shards."""
-    parser.add_argument("--shards", metavar="N", type=_positive, help="shards of data tasks (default: the spec's)")
+    parser.add_argument("--shards", metavar="N", type=positive, help="shards of data tasks (default: the spec's)")
 
 
 def add_profile(parser: argparse.ArgumentParser) -> None:
@@ -78,14 +87,15 @@ def add_profile(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """A whole number above zero, as an argument's type."""
     number = int(text)
     if number < 1:
         raise ValueError(text)
     return number
 
 
-_positive.__name__ = "positive number"  # argparse names the type in its message
+positive.__name__ = "positive number"  # argparse names the type in its message
 
 
 def store_at(path: str | None) -> Store:

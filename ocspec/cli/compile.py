@@ -84,7 +84,8 @@ def show(plan: Plan, file: Path) -> None:
     print(f"  in all {quantity(tokens)} tokens, {scientific(flops)} FLOPs\n")
     for step in plan.deduplication:
         curve = f"{step.bands} bands of {step.rows} rows, collision threshold J = {step.threshold:.3f}"
-        print(f"{step.step} by {step.granularity}: {curve}")
+        chosen = f", chosen for J = {step.chosen_for:g}" if step.chosen_for is not None else ""
+        print(f"{step.step} by {step.granularity}: {curve}{chosen}")
     classes = Counter(task.resources.task_class for task in plan.tasks)
     print(f"{plural(len(plan.tasks), 'task')}: {', '.join(f'{n} {name}' for name, n in classes.items())}")
     for op_id, tasks in missing(plan).items():

@@ -61,6 +61,10 @@ def _about(task: Task) -> list[tuple[str, str]]:
     asked = task.resources
     needs = [plural(task.shards, "shard"), f"each {plural(asked.cpus, 'CPU')}", f"{asked.memory_mb:,} MB"]
     needs += [plural(asked.gpus, "GPU")] if asked.gpus else []
+    if asked.disk_mb != 0:
+        needs.append(
+            "unknown temporary disk" if asked.disk_mb is None else f"up to {asked.disk_mb:,} MB temporary disk"
+        )
     rows = [("from", task.origin), ("", ", ".join(task.spec_paths))]
     rows += _listed("reads", [f"{item.task} as {item.role}" for item in task.inputs])
     rows += _listed("writes", [f"{name} ({kind})" for name, kind in task.op.outputs.items()])

@@ -35,6 +35,11 @@ STYLES = {
     "failed": "bold red",
     "missing": "yellow",
     "removed": "red",
+    "kept": "green",
+    "shortened": "yellow",
+    "dropped": "red",
+    "dropped it": "bold red",
+    "would drop it": "red",
 }
 
 

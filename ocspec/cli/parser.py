@@ -22,6 +22,8 @@ VERBS = (
     "status",
     "logs",
     "explain",
+    "why",
+    "data",
     "report",
     "schema",
     "doctor",
@@ -29,7 +31,7 @@ VERBS = (
 
 EPILOG = """\
 exit codes:
-  0 done, or no difference   1 error   2 differs (diff, plan with --exit-code)
+  0 done, or no difference   1 error   2 differs (why; diff, plan with --exit-code)
   64 usage   70 a bug in ocspec   130 interrupted   141 the output was cut off
 """
 
@@ -57,9 +59,18 @@ def build_parser() -> Parser:
     subparsers = parser.add_subparsers(title="verbs", metavar="VERB", parser_class=Parser)
     for verb in VERBS:
         import_module(f"ocspec.cli.{verb}").add_parser(subparsers)
-    for subparser in subparsers.choices.values():
+    for subparser in leaves(parser):
         subparser.add_argument("--traceback", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser
+
+
+def leaves(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    """The parsers of verbs, in their order: those below `data` in place of `data`."""
+    # argparse has no public way to list actions; these attributes are as old as it is.
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return [leaf for below in action.choices.values() for leaf in leaves(below)]
+    return [parser]
 
 
 def parse(argv: list[str]) -> argparse.Namespace:

@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from compiler.errors import UserError
+from runtime.data.funnel import NO_LANGUAGE
 from runtime.data.tables import TableWriter
 from runtime.task import TaskContext
 
@@ -35,6 +36,12 @@ def session(ctx: TaskContext, **views: Sequence[Path]) -> Iterator[duckdb.DuckDB
         yield connection
 
 
+def band_view(connection: duckdb.DuckDBPyConnection, rows: str, value: str | None) -> None:
+    """The view `band` over `rows`: their item and exact hash, and the column `value` if one is named."""
+    columns = "item, sha256" + (f', "{value}" AS value' if value else "")
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW band AS SELECT {columns} FROM {rows}")
+
+
 def view(connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path]) -> None:
     """A view over Parquet files, in the order of their names."""
     connection.read_parquet([str(path) for path in files]).create_view(name)
@@ -45,7 +52,7 @@ def selection_view(connection: duckdb.DuckDBPyConnection, files: Sequence[Path])
     if files:
         view(connection, "selection", files)
     else:
-        connection.execute("CREATE VIEW selection AS SELECT doc_id FROM documents")
+        connection.execute("CREATE VIEW selection AS SELECT position FROM documents")
 
 
 def batches(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.RecordBatch]:
@@ -67,8 +74,18 @@ def write(connection: duckdb.DuckDBPyConnection, query: str, directory: Path, sc
     return writer.rows
 
 
+def number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    """The one whole number that a query gives."""
+    ((value,),) = connection.execute(query).fetchall()
+    return int(value)
+
+
+def languages(connection: duckdb.DuckDBPyConnection, rows: str) -> dict[str, int]:
+    """How many of `rows` (a table, a view or a query in brackets with a column `language`) each language has."""
+    query = f"SELECT coalesce(language, '{NO_LANGUAGE}'), count(*) FROM {rows} GROUP BY 1 ORDER BY 1"
+    return {str(language): int(number) for language, number in connection.execute(query).fetchall()}
+
+
 def count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     """Rows of a table or view."""
-    row = connection.execute(f'SELECT count(*) FROM "{table}"').fetchone()
-    assert row is not None
-    return int(row[0])
+    return number(connection, f'SELECT count(*) FROM "{table}"')

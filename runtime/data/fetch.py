@@ -30,7 +30,8 @@ import attrs
 from compiler.errors import UserError, UserErrors
 from compiler.files import sync_directory
 from compiler.ir import PyPIPackage
-from runtime.data.sources import defect
+from runtime.data.sources.spans import shard_range
+from runtime.data.sources.unreadable import defect
 from runtime.data.tables import DOCUMENT_SCHEMA, DROPPED_SCHEMA, TableWriter
 
 STEP = "fetch"
@@ -71,7 +72,7 @@ class FetchStats:
 def fetch_packages(
     packages: Sequence[PyPIPackage], out: Path, cache: Path, *, source: str, shard: int = 0, shards: int = 1
 ) -> FetchStats:
-    """Fetch every `shards`-th package from the `shard`-th on into `out/documents` and `out/dropped`.
+    """Fetch shard `shard` (0-based) of `shards` of the packages into `out/documents` and `out/dropped`.
 
     Wheels are kept in `cache/SHA256/FILE` and downloaded only where that is absent or damaged; any number
     of processes may share the cache. A file of package N at version V becomes a document of repository
@@ -80,7 +81,7 @@ def fetch_packages(
 
     Raises UserError for bad pins, packages that cannot be had, other hashes than pinned, and broken archives.
     """
-    mine = _checked(packages)[shard::shards]
+    mine = _checked(packages)[slice(*shard_range(len(packages), shard, shards))]
     cache.mkdir(parents=True, exist_ok=True)
     wheels = obtain(mine, cache)
     counts = {"documents": 0, "dropped": 0, "bytes": 0}

@@ -5,13 +5,33 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import pyarrow.dataset as ds
 
 from runtime.data.tables import DROPPED_SCHEMA, TableWriter
 
 FLUSH_ROWS = 4096
+NO_LANGUAGE = "(none)"
+"""What documents without a known language are counted under."""
+
+
+class Tally(Protocol):
+    """What is told of every document that a step decides about."""
+
+    def drop(
+        self,
+        doc_id: str,
+        rule: str,
+        value: float | None = None,
+        threshold: float | None = None,
+        kept: str | None = None,
+        language: str | None = None,
+    ) -> None:
+        """A document is dropped."""
+
+    def keep(self, language: str | None, size: int) -> None:
+        """A document of `size` bytes is kept."""
 
 
 class Funnel:
@@ -24,6 +44,7 @@ class Funnel:
         self._dropped: Counter[str] = Counter()
         self._kept: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
+        self._seen: Counter[str] = Counter()
         self._in = 0
 
     def __enter__(self) -> Self:
@@ -44,9 +65,11 @@ class Funnel:
         value: float | None = None,
         threshold: float | None = None,
         kept: str | None = None,
+        language: str | None = None,
     ) -> None:
         """Count and write one dropped document."""
         self._in += 1
+        self._seen[language or NO_LANGUAGE] += 1
         self._dropped[rule] += 1
         self._rows.append(
             {
@@ -64,8 +87,14 @@ class Funnel:
     def keep(self, language: str | None, size: int) -> None:
         """Count one kept document of `size` bytes."""
         self._in += 1
-        self._kept[language or "(none)"] += 1
-        self._bytes[language or "(none)"] += size
+        self._seen[language or NO_LANGUAGE] += 1
+        self._kept[language or NO_LANGUAGE] += 1
+        self._bytes[language or NO_LANGUAGE] += size
+
+    @property
+    def seen(self) -> dict[str, int]:
+        """Documents that went in, by language; those dropped without one, too."""
+        return dict(sorted(self._seen.items()))
 
     def stats(self) -> dict[str, Any]:
         """The counts as numbers that add up over shards."""

@@ -1,4 +1,4 @@
-r"""MinHash signatures of the word n-grams of texts, by a compiled kernel over Arrow buffers.
+r"""MinHash signatures of the n-grams of texts, of words or characters, by a compiled kernel over Arrow buffers.
 
 It is not an index and finds no duplicates: `lsh` makes band keys of signatures, DuckDB groups them,
 `components` joins the groups. It keeps no state between calls, and its working memory (half a megabyte)
@@ -8,6 +8,8 @@ The definitions, exactly (the tests hold a plain Python twin of them):
 
 * A token is a maximal run of word bytes of the UTF-8 text: ``A-Z a-z 0-9 _`` and every byte >= 0x80. So ASCII
   text splits at ``\W+``, and any non-ASCII character, letter or not, belongs to a word. Case is kept.
+  With ``unit="character"`` every character is a token, blanks included: a byte of UTF-8 that is no continuation
+  byte (``0x80 .. 0xBF``), and those that follow it; a text's first byte begins a token in any case.
 * A token's hash starts at 0 and for each byte becomes ``(hash ^ byte) * TOKEN_MULTIPLIER mod 2**64``.
 * A shingle is `ngram` consecutive tokens; a document with fewer tokens, but some, is one shingle of them all.
   Its hash starts at 0 and for each token becomes ``hash * NGRAM_MULTIPLIER + token mod 2**64``; then it is
@@ -23,7 +25,7 @@ element of the union. It resembles nothing: leave it out before signatures are c
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import numba
 import numpy as np
@@ -72,6 +74,8 @@ def _word_multipliers() -> _U64:
 
 
 _MULTIPLIERS = _word_multipliers()
+IS_WORD = _MULTIPLIERS != 0
+"""Whether a byte belongs to a word: [256]."""
 
 
 @compiled
@@ -110,6 +114,22 @@ def _tokenise(
         end += int(inside > multiplier)
         token = (token ^ byte) * multiplier
         inside = multiplier
+    return token, inside, end
+
+
+@compiled
+def _tokenise_characters(
+    text: _Bytes, token: np.uint64, inside: np.uint64, tokens: _U64, ngram: int
+) -> tuple[np.uint64, np.uint64, int]:
+    """The same for characters; after the first byte a token is always open."""
+    end = ngram
+    for position in range(len(text)):
+        byte = np.uint64(text[position])
+        begins = np.uint64((byte & np.uint64(0xC0)) != np.uint64(0x80))
+        tokens[end] = token
+        end += int(begins & inside)
+        token = ((token * (np.uint64(1) - begins)) ^ byte) * TOKEN_MULTIPLIER
+        inside = np.uint64(1)
     return token, inside, end
 
 
@@ -163,10 +183,12 @@ def _lower(signature: _U32, shingles: _U32, count: int, permutations: _U32) -> N
 
 
 @compiled
-def _sign(data: _Bytes, bounds: _I64, ngram: int, permutations: _U32, signatures: _U32) -> npt.NDArray[np.int32]:
+def _sign(
+    data: _Bytes, bounds: _I64, ngram: int, characters: bool, permutations: _U32, signatures: _U32
+) -> npt.NDArray[np.int32]:
     """Fill `signatures` [n, num_perm] for texts data[bounds[0, i]:bounds[1, i]]; return shingle counts."""
-    tokens = np.zeros(ngram + _SPAN, dtype=np.uint64)
-    shingles = np.empty(_SPAN + _UNROLL, dtype=np.uint32)
+    tokens = np.zeros(ngram + _SPAN + 1, dtype=np.uint64)  # a token open before the span may end in it too
+    shingles = np.empty(_SPAN + 1 + _UNROLL, dtype=np.uint32)
     seen = np.zeros(_SEEN_SLOTS, dtype=np.uint64)
     signature = np.empty(permutations.shape[1], dtype=np.uint32)
     counts = np.zeros(bounds.shape[1], dtype=np.int32)
@@ -180,7 +202,10 @@ def _sign(data: _Bytes, bounds: _I64, ngram: int, permutations: _U32, signatures
         last = bounds[1, document]
         for start in range(bounds[0, document], last, _SPAN):
             stop = min(start + _SPAN, last)
-            token, inside, end = _tokenise(data[start:stop], token, inside, tokens, ngram)
+            if characters:
+                token, inside, end = _tokenise_characters(data[start:stop], token, inside, tokens, ngram)
+            else:
+                token, inside, end = _tokenise(data[start:stop], token, inside, tokens, ngram)
             if stop == last and inside != 0:
                 tokens[end] = token
                 end += 1
@@ -202,10 +227,13 @@ def _sign(data: _Bytes, bounds: _I64, ngram: int, permutations: _U32, signatures
 
 
 @compiled
-def _all_shingles(text: _Bytes, ngram: int) -> _U32:
+def _all_shingles(text: _Bytes, ngram: int, characters: bool) -> _U32:
     """Hash the shingles of one text, in order and with repeats."""
     tokens = np.zeros(ngram + len(text) + 1, dtype=np.uint64)
-    token, inside, end = _tokenise(text, np.uint64(0), np.uint64(0), tokens, ngram)
+    if characters:
+        token, inside, end = _tokenise_characters(text, np.uint64(0), np.uint64(0), tokens, ngram)
+    else:
+        token, inside, end = _tokenise(text, np.uint64(0), np.uint64(0), tokens, ngram)
     if inside != 0:
         tokens[end] = token
         end += 1
@@ -223,7 +251,7 @@ def affine32_permutations(num_perm: int, seed: int) -> _U32:
 
 
 class MinHasher:
-    """Signs texts by `num_perm` permutations of their word n-grams; equal arguments give equal signatures.
+    """Signs texts by `num_perm` permutations of their n-grams of `unit`s; equal arguments give equal signatures.
 
     Raises UserError for `num_perm` or `ngram` outside 1 .. 65536, or `seed` outside 0 .. 2**32 - 1.
 
@@ -233,7 +261,9 @@ class MinHasher:
     ((3, 4), [2, 2, 0])
     """
 
-    def __init__(self, num_perm: int, seed: int = 1, ngram: int = 5) -> None:
+    def __init__(
+        self, num_perm: int, seed: int = 1, ngram: int = 5, unit: Literal["word", "character"] = "word"
+    ) -> None:
         for name, value, least, most in (
             ("num_perm", num_perm, 1, 1 << 16),
             ("ngram", ngram, 1, 1 << 16),
@@ -244,6 +274,7 @@ class MinHasher:
         self.num_perm = num_perm
         self.seed = seed
         self.ngram = ngram
+        self.unit = unit
         self._permutations = np.pad(affine32_permutations(num_perm, seed), ((0, 0), (0, -num_perm % _LANES)))
 
     def signatures(self, texts: pa.Array[Any]) -> tuple[_U32, npt.NDArray[np.int32]]:
@@ -252,9 +283,9 @@ class MinHasher:
         Takes (large_)string and (large_)binary, slices and nulls included. Releases the GIL. Raises UserError
         for an array of another type.
         """
-        data, bounds = _buffers(texts)
+        data, bounds = text_buffers(texts)
         signatures = np.empty((len(texts), self.num_perm), dtype=np.uint32)
-        return signatures, _sign(data, bounds, self.ngram, self._permutations, signatures)
+        return signatures, _sign(data, bounds, self.ngram, self.unit == "character", self._permutations, signatures)
 
     def shingle_hashes(self, text: str | bytes) -> _U32:
         """Hash the distinct shingles of one text, sorted: the set whose Jaccard index signatures estimate.
@@ -263,10 +294,10 @@ class MinHasher:
         2
         """
         data = np.frombuffer(text.encode() if isinstance(text, str) else text, dtype=np.uint8)
-        return np.unique(_all_shingles(data, self.ngram))
+        return np.unique(_all_shingles(data, self.ngram, self.unit == "character"))
 
 
-def _buffers(texts: pa.Array[Any]) -> tuple[_Bytes, _I64]:
+def text_buffers(texts: pa.Array[Any]) -> tuple[_Bytes, _I64]:
     """View the bytes of a text array, and say where each text starts and stops in them: [2, n].
 
     A null stops where it starts.

@@ -12,9 +12,10 @@ from runtime.report import summary, text
 from runtime.report.charts.bar import bar
 from runtime.report.charts.bits_bars import BitsPair, bits_bars
 from runtime.report.charts.collision import collision_curve, probability
+from runtime.report.charts.histogram import histogram
 from runtime.report.charts.step_curve import StepSeries, step_curve
 from runtime.report.charts.task_graph import GLYPHS, Node, task_graph
-from runtime.report.facts import FunnelStep, ReportData, StageFacts, TaskFacts
+from runtime.report.facts import FunnelStep, ReportData, RuleFacts, StageFacts, TaskFacts
 from runtime.report.gather import gather
 from runtime.store import Store
 
@@ -77,6 +78,7 @@ def render(data: ReportData) -> str:
         lanes=[lane for band in _bands(data) for lane in band],
         funnel_bar=_funnel_bar,
         share_bar=_share_bar,
+        histogram=_histogram,
         probability=probability,
         commit=_commit(data),
         longest=max((task.wall_seconds or 0 for task in data.tasks), default=0),
@@ -144,10 +146,18 @@ def _rate(stage: StageFacts) -> StepSeries:
 
 
 def _funnel_bar(step: FunnelStep, most: int) -> str:
-    """Kept and dropped documents of a step, on the scale of the data set's first step."""
+    """Kept and dropped documents of a step, on the scale of the data set's first step; there may be more chunks."""
     kept, removed = step.kept or 0, step.removed or 0
     label = f"{kept:,} kept, {removed:,} dropped"
-    return bar([("kept", kept), ("dropped", removed)], most, label)
+    return bar([("kept", kept), ("dropped", removed)], max(most, kept + removed), label)
+
+
+def _histogram(rule: RuleFacts) -> str:
+    """The histogram of a rule that has one."""
+    bins = rule.histogram
+    assert bins is not None
+    signal, _, condition = rule.condition.partition(" ")
+    return histogram(bins.edges, bins.measured, bins.dropped, bins.threshold, (signal, condition))
 
 
 def _share_bar(share: float, class_: str, label: str) -> str:

@@ -75,14 +75,61 @@ class LanguageCount:
 
 
 @attrs.frozen(kw_only=True)
+class LanguageFunnel:
+    """Documents of one language that went in and that each step kept; None where a step has not counted them.
+
+    `languages` is more than one where the rare ones are taken together.
+    """
+
+    language: str
+    seen: int | None
+    kept: tuple[int | None, ...]
+    languages: int = 1
+
+    @property
+    def left(self) -> int | None:
+        """Documents after the last step that has counted."""
+        return next((count for count in reversed(self.kept) if count is not None), self.seen)
+
+
+@attrs.frozen(kw_only=True)
+class SignalHistogram:
+    """Values of a rule's signal over bins with these edges: documents that were measured, and those it dropped.
+
+    `threshold` is the rule's. Measured are all documents of the rule's types, also of languages it does not judge.
+    """
+
+    edges: tuple[float, ...]
+    measured: tuple[int, ...]
+    dropped: tuple[int, ...]
+    threshold: float
+
+
+@attrs.frozen(kw_only=True)
+class RuleFacts:
+    """A quality rule that dropped documents: what drops one (`signal > 0.5`, or SQL), how many, its histogram."""
+
+    rule: str
+    condition: str
+    dropped: int
+    histogram: SignalHistogram | None = None
+
+
+@attrs.frozen(kw_only=True)
 class DatasetFacts:
-    """A data set's way from its sources to tokens. `derived`: it selects from another and adds nothing."""
+    """A data set's way from its sources to tokens. `derived`: it selects from another and adds nothing.
+
+    `generators` says of each synthetic source what wrote it, by the name of the source.
+    """
 
     name: str
     derived: bool
     steps: tuple[FunnelStep, ...]
     languages: tuple[LanguageCount, ...] = ()
     redactions: Counts | None = None
+    generators: Mapping[str, str] = attrs.field(factory=dict)
+    by_language: tuple[LanguageFunnel, ...] = ()
+    rules: tuple[RuleFacts, ...] = ()
     training_documents: int | None = None
     tokens: int | None = None
 
@@ -90,6 +137,17 @@ class DatasetFacts:
     def documents(self) -> int | None:
         """Documents that went in."""
         return self.steps[0].documents
+
+    @property
+    def funnel_steps(self) -> tuple[str, ...]:
+        """Names of the last steps, one for each number of a line of `by_language`."""
+        counted = len(self.by_language[0].kept) if self.by_language else 0
+        return tuple(step.step for step in self.steps[len(self.steps) - counted :])
+
+    @property
+    def judged(self) -> int | None:
+        """Documents that quality rules judged."""
+        return next((step.documents for step in self.steps if step.step == "refine"), None)
 
     @property
     def kept(self) -> int | None:
@@ -108,6 +166,24 @@ class InstructionFacts:
     too_long: int | None = None
     samples: int | None = None
     tokens: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ContaminationFacts:
+    """A test set that a step looked for: its items and those of them that anything is evidence of, what was dropped.
+
+    `documents` were dropped because of it, `by_item` says how many for each item that was hit, most first.
+    `templates` are phrases and names that are no evidence.
+    """
+
+    task: str
+    benchmark: str
+    status: Status
+    items: int | None = None
+    looked_for: int | None = None
+    documents: int | None = None
+    templates: int | None = None
+    by_item: Counts = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -209,6 +285,7 @@ class ReportData:
     tasks: tuple[TaskFacts, ...]
     datasets: tuple[DatasetFacts, ...]
     instructions: tuple[InstructionFacts, ...]
+    contamination: tuple[ContaminationFacts, ...]
     mixes: tuple[StageMix, ...]
     stages: tuple[StageFacts, ...]
     bits: tuple[BitsFacts, ...]

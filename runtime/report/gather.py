@@ -6,6 +6,7 @@ from pathlib import Path
 
 from runtime.report import funnel, mixture, tasks, training
 from runtime.report.built import Built
+from runtime.report.contamination import contamination
 from runtime.report.facts import ReportData
 from runtime.store import Store
 
@@ -23,6 +24,7 @@ def gather(plan_path: Path, store: Store) -> ReportData:
         tasks=tuple(tasks.task_facts(task, built) for task in plan.tasks),
         datasets=funnel.datasets(built),
         instructions=funnel.instructions(built),
+        contamination=contamination(built),
         mixes=mixture.mixes(built),
         stages=training.stages(built),
         bits=training.bits(built),

@@ -100,7 +100,7 @@ def _language_shares(tokens: Task, built: Built) -> Mapping[str, float]:
         return {}
     query = "SELECT language, sum(bytes) FROM read_parquet($files) WHERE NOT held_out"
     if selection:
-        query += " AND doc_id IN (SELECT doc_id FROM read_parquet($selection))"
+        query += " AND position IN (SELECT s.position FROM read_parquet($selection) AS s)"
     return _normalised(_query(query + " GROUP BY 1", documents, selection))
 
 

@@ -63,7 +63,7 @@ def deduplication(built: Built) -> tuple[DedupFacts, ...]:
     """Deduplication steps with what their verdict dropped."""
     found = []
     for summary in built.plan.deduplication:
-        stats = built.stats(f"{summary.step}/cluster") or built.stats(f"{summary.step}/chunks")
+        stats = built.stats(f"{summary.step}/cluster")
         found.append(DedupFacts(summary=summary, dropped=stats.get("dropped")))
     return tuple(found)
 

@@ -372,9 +372,9 @@ EVERYTHING = """
 far = {"declared": Declared(tokens=10**9, revision="r1")}
 data = (
     code(Admit(), Deduplicate(), Redact(), Filter(rules=(RULE,)), Downsample(caps={"c": 9}), name="lines"),
-    code(Deduplicate(granularity="chunk"), name="tables", sources=(Parquet(name="table", path="x/*.parquet", **far),)),
+    code(Deduplicate(granularity="chunk", near=THRESHOLD), name="tables", sources=(TABLE,)),
     code(SelectKeywords(keywords=("k",)), name="tree", sources=(Directory(name="tree", path="repositories"),)),
-    code(Decontaminate(benchmarks=("mbpp",)), name="wheels", sources=(PyPI(name="pypi", packages=(WHEEL,)),)),
+    code(CLEAN, name="wheels", sources=(PyPI(name="pypi", packages=(WHEEL,)),)),
     code(name="web", sources=(WebRecall(name="crawl", pages="p", seed="s", **far),)),
 )
 names = "lines", "tables", "tree", "wheels", "web"
@@ -392,14 +392,18 @@ experiment = small(
         Instructions(name="pairs", path="pairs.jsonl", format="jsonl"),
         Instructions(name="gone", path="gone.parquet", declared=Declared(documents=9, revision="r1")),
     ),
-    decontaminate_instructions=Decontaminate(benchmarks=("mbpp",)),
+    decontaminate_instructions=Decontaminate(benchmarks=(TestSet.mbpp("items.jsonl", name="for_pairs"),)),
     evaluations=(BitsPerByte(), HumanEval(), MBPP(), BigCodeBench(), LiveCodeBench(), MultiPLE(), McEval(), MdEval(),
                  CodeArena()),
 )
 """
 PARTS = """
 RULE = Rule(name="own", signal="num_lines", comparison="<", threshold=3, languages=("c",))
+THRESHOLD = MinHash(threshold=0.8, permutations=64)
 WHEEL = Package(name="six", version="2", sha256="0" * 64)
+CLEAN = Decontaminate(benchmarks=(TestSet.mbpp("items.jsonl"),))
+WROTE = Generator(model="m", revision="r", recipe="r", seed_data="s", temperature=0.5, licence="l")
+TABLE = Parquet(name="table", path="x/*.parquet", declared=Declared(tokens=10**9, revision="r1"), generator=WROTE)
 """
 # Fields that mean something and yet change no task here, each with the reason.
 IDLE = {
@@ -411,8 +415,10 @@ IDLE = {
 }
 # Fields by which things are known: another value is another thing, not one change.
 KEYS = {"name", "version"}
-# Fields of which no other plain value makes sense here: names of other parts, absent parts, files.
-FIXED = {"dataset", "base", "declared", "path", "format", "steps"}
+# Fields of which no other plain value makes sense here: names of other parts, absent parts, files, alternatives.
+FIXED = {"dataset", "base", "declared", "generator", "path", "format", "steps", "entry_point"}
+FIXED |= {"bands", "rows", "permutations"}  # either these or a threshold
+FIXED |= {"where"}  # either this or signal, comparison and threshold
 
 
 def test_every_field_of_the_language_counts_or_is_marked(workplace: Path, experiment_of: Callable) -> None:
@@ -454,7 +460,8 @@ def leaves(spec: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 # Values that some field takes, tried in turn.
 WORDS = (
-    "chunk", "file", "bf16", "nemo", "portable", "none", ">", "linear", "instruct", "num_words", "1" * 64, "2401-2409",
+    "chunk", "file", "character", "bf16", "nemo", "portable", "none", ">", "linear", "instruct", "num_words", "1" * 64,
+    "2401-2409", "mentioned",
 )  # fmt: skip
 
 
@@ -469,7 +476,7 @@ def others(value: Any) -> list[Any]:
     if isinstance(value, tuple):
         return [(*value, word) for word in ("python", "data", "pairs", "base", "added")] + [value[:-1]]
     assert value is None
-    return [7, 3.5, "python", MinHash(bands=8)]
+    return [7, 3.5, 0.5, "python", MinHash(bands=8)]
 
 
 def attempt(experiment: Experiment, path: str, value: Any, base: Path) -> Plan | None:

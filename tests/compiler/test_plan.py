@@ -31,6 +31,7 @@ SHIPPED = (
     "opencoder_8b.py",
     "ablations/dedup_level.py:file_level",
     "ablations/dedup_level.py:repository_level",
+    "ablations/dedup_level.py:repository_then_chunk",
 )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ocspec.cli.parser import VERBS, build_parser, parse
+from ocspec.cli.parser import VERBS, build_parser, leaves, parse
 
 BLOCK = re.compile(r"^```(?:bash|sh|shell|console)?\n(.*?)^```|((?:^(?: {4}).+\n)+)", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
@@ -108,8 +108,5 @@ def test_an_unknown_command_is_found(text: str, tmp_path: Path) -> None:
 
 
 def help_of(verb: str) -> str:
-    """The help text of a verb."""
-    actions = build_parser()._actions
-    (subparsers,) = [action for action in actions if isinstance(action.choices, dict)]
-    assert isinstance(subparsers.choices, dict)
-    return str(subparsers.choices[verb].format_help())
+    """The help text of a verb, or of the verbs below it."""
+    return "".join(leaf.format_help() for leaf in leaves(build_parser()) if leaf.prog.split()[1] == verb)

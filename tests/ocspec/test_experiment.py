@@ -106,7 +106,7 @@ def test_all_mistakes_of_a_file_are_found_in_one_go() -> None:
 
 def test_shards_and_notes_do_not_matter_to_results() -> None:
     """All else does."""
-    assert describe(experiment())["roles"] == {"shards": "execution", "note": "doc"}
+    assert describe(experiment())["roles"] == {"shards": "execution", "shard_bytes": "execution", "note": "doc"}
 
 
 def test_every_name_of_the_language_can_be_imported() -> None:

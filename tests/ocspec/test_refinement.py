@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compiler.banding import Banding, banding
 from ocspec.base import SpecError
 from ocspec.refinement import (
     GB,
@@ -23,6 +24,7 @@ from ocspec.refinement import (
     Step,
     exact_share,
 )
+from ocspec.testsets import TestSet
 
 
 def test_defaults_are_those_of_the_paper() -> None:
@@ -30,28 +32,47 @@ def test_defaults_are_those_of_the_paper() -> None:
     assert Admit().max_bytes == 8_000_000
     near = Deduplicate().near
     assert near is not None
-    assert (near.bands, near.rows, near.ngram, near.permutations) == (16, 128, 5, 2048)
+    assert (banding(near), near.ngram, near.unit) == (Banding(16, 128), 5, "word")
     assert Deduplicate().exact
     assert Deduplicate().granularity == "file"
     assert Deduplicate().chunk_tokens == 4096
-    assert Decontaminate(benchmarks=("humaneval",)).ngram == 10
+    assert Decontaminate(benchmarks=(TestSet.humaneval("items.jsonl"),)).ngram == 10
     assert Redact() == Redact(copyright=True, pii=True)
     assert Filter().catalogue == "opencoder"
 
 
 def test_bands_and_rows_are_not_to_be_swapped() -> None:
     """The same 2048 permutations, another meaning."""
-    assert MinHash(bands=16, rows=128).threshold == pytest.approx(0.979, abs=5e-4)
-    assert MinHash(bands=128, rows=16).threshold == pytest.approx(0.738, abs=5e-4)
+    assert banding(MinHash(bands=16, rows=128)).threshold == pytest.approx(0.979, abs=5e-4)
+    assert banding(MinHash(bands=128, rows=16)).threshold == pytest.approx(0.738, abs=5e-4)
 
 
-@given(st.integers(1, 64), st.integers(1, 256))
-@settings(max_examples=50)
-def test_the_threshold_is_where_one_pair_in_bands_matches(bands: int, rows: int) -> None:
-    """threshold ** rows == 1 / bands, and it lies between 0 and 1."""
-    near = MinHash(bands=bands, rows=rows)
-    assert 0 < near.threshold <= 1
-    assert near.threshold**rows == pytest.approx(1 / bands)
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ({"threshold": 0.9, "bands": 16}, "threshold=0.9 chooses bands and rows, but bands=16 is given too"),
+        (
+            {"threshold": 0.9, "bands": 16, "rows": 8, "permutations": 128},
+            "threshold=0.9 chooses bands and rows, but bands=16 and rows=8 is given too",
+        ),
+        ({"permutations": 64}, "permutations=64 without a threshold"),
+        ({"bands": 4, "rows": 4, "permutations": 16}, "permutations=16 without a threshold"),
+    ],
+)
+def test_bands_and_rows_or_a_threshold_but_not_both(given: dict[str, float], what: str) -> None:
+    """The message says which are at odds, and the fix which to give."""
+    with pytest.raises(SpecError) as caught:
+        MinHash(**given)
+    (problem,) = caught.value.problems
+    assert problem.what == what
+    assert problem.fix.startswith("give ")
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, -0.5, 85.0])
+def test_a_threshold_lies_between_nothing_and_all(threshold: float) -> None:
+    """A percentage is a mistake."""
+    with pytest.raises(SpecError, match=r"MinHash\.threshold"):
+        MinHash(threshold=threshold)
 
 
 def test_deduplication_must_look_for_something() -> None:
@@ -93,6 +114,17 @@ def test_a_rule_compares_a_signal_with_a_threshold() -> None:
     assert rule.threshold == 1000.0
     with pytest.raises(SpecError, match=r"Rule\.comparison"):
         Rule(name="long lines", signal="num_chars_line_max", comparison=">=", threshold=1000)
+
+
+def test_a_rule_is_a_comparison_or_a_condition_in_sql() -> None:
+    """Never both, and no half of one."""
+    assert Rule(name="dense", where="num_lines < 20").signal == ""
+    with pytest.raises(SpecError, match="both `where` and a signal\n  fix: give `where` alone"):
+        Rule(name="dense", where="num_lines < 20", threshold=3)
+    with pytest.raises(SpecError, match="neither `where` nor a whole comparison\n  fix: give signal, comparison and"):
+        Rule(name="dense", signal="num_lines", comparison="<")
+    with pytest.raises(SpecError, match="neither `where` nor a whole comparison"):
+        Rule(name="dense")
 
 
 def test_a_step_is_one_of_the_steps() -> None:

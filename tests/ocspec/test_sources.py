@@ -9,7 +9,9 @@ from ocspec.sources import (
     Columns,
     Declared,
     Directory,
+    FastText,
     FunctionPairs,
+    Generator,
     Instructions,
     JsonLines,
     Package,
@@ -37,7 +39,7 @@ def test_names_that_could_not_are_refused(name: str) -> None:
 @pytest.mark.parametrize("kind", [Parquet, JsonLines, Directory, Instructions])
 def test_where_data_lies_is_execution(kind: type) -> None:
     """The same files elsewhere are the same data."""
-    assert describe(kind(name="a", path="/x"))["roles"] == {"note": "doc", "path": "execution"}
+    assert describe(kind(name="a", path="/x"))["roles"] == {"generator": "doc", "note": "doc", "path": "execution"}
     with pytest.raises(SpecError, match=r"path"):
         kind(name="a", path="")
 
@@ -88,6 +90,28 @@ def test_web_recall_stands_as_in_the_paper() -> None:
     assert (recall.iterations, recall.domain_share, recall.url_patterns) == (3, 0.10, ())
     with pytest.raises(SpecError, match="domain_share"):
         WebRecall(name="cc", pages="p", seed="s", domain_share=1.0)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"threshold": 1.0}, {"vocab_size": 256}, {"held_out_share": 1.0}, {"sample_pages": 0}]
+)
+def test_settings_of_web_recall_that_mean_nothing_are_refused(changes: dict[str, float]) -> None:
+    """With the field."""
+    with pytest.raises(SpecError, match=rf"WebRecall\.{next(iter(changes))}"):
+        WebRecall(name="cc", pages="p", seed="s", **changes)
+    with pytest.raises(SpecError, match=r"FastText\.dim"):
+        FastText(dim=0)
+
+
+def test_a_synthetic_source_records_what_wrote_it() -> None:
+    """The text is known by its own digest, so the record is documentation."""
+    generator = Generator(model="Qwen2-72B-Instruct", seed_data="hqcode", temperature=0.7)
+    source = JsonLines(name="textbooks", path="t.jsonl", generator=generator)
+    described = describe(source)
+    assert described["roles"]["generator"] == "doc"
+    assert described["fields"]["generator"]["fields"]["model"] == "Qwen2-72B-Instruct"
+    with pytest.raises(SpecError, match=r"Generator\.temperature"):
+        Generator(model="m", temperature=-1.0)
 
 
 def test_function_pairs_name_a_data_set_and_languages() -> None:

@@ -13,7 +13,7 @@ from compiler import plan as plans
 from compiler.diff import diff_plans
 from compiler.errors import UserError
 from compiler.plan import Plan
-from ocspec import Deduplicate, Experiment
+from ocspec import Deduplicate, Experiment, HumanEval
 from runtime.run import Summary, refuse, to_run
 from runtime.store import Store
 from tests.runtime.conftest import Workbench, tiny
@@ -84,7 +84,7 @@ def test_held_out_text_is_in_no_training_data(finished: Finished) -> None:
         assert not [i for i in ids if "/held/" in i or "textwrap" in i]
 
 
-@pytest.mark.parametrize("shards", [2, 4, 7])
+@pytest.mark.parametrize("shards", [2, 7, pytest.param(64, marks=pytest.mark.slow)])
 def test_data_does_not_depend_on_the_number_of_shards(finished: Finished, workbench: Workbench, shards: int) -> None:
     """The same content digests for every data artefact, whatever the shards."""
     bench, plan, _, _ = finished
@@ -101,7 +101,7 @@ def test_data_does_not_depend_on_the_number_of_shards(finished: Finished, workbe
 def test_a_run_after_a_diff_runs_exactly_the_tasks_that_the_diff_named(finished: Finished) -> None:
     """File against repository: one change; what ran or was cut off is what the diff named."""
     bench, plan, _, _ = finished
-    other, path = bench.compile(by_repository(tiny(bench.corpus, shards=1)).replace(name="by_repository"))
+    other, path = bench.compile(by_repository(tiny(bench.corpus)).replace(name="by_repository"))
     diff = diff_plans(plan, other)
     assert [change.path for change in diff.changes] == ["data.code.steps.deduplicate.granularity"]
     summary = bench.run(other, path)
@@ -136,10 +136,8 @@ def test_the_key_of_an_artefact_is_the_hash_of_its_stored_pre_image(finished: Fi
 def test_an_operator_without_a_runtime_is_refused_by_name(workbench: Workbench) -> None:
     """It compiles; submit says which operator and which tasks."""
     experiment = tiny(workbench.corpus)
-    code, chosen = experiment.data
-    steps = tuple(s.replace(granularity="chunk") if isinstance(s, Deduplicate) else s for s in code.steps)
-    plan, _ = workbench.compile(experiment.replace(data=(code.replace(steps=steps), chosen)))
-    with pytest.raises(UserError, match=r"data\.deduplicate_chunks has no runtime.*code/deduplicate/chunks"):
+    plan, _ = workbench.compile(experiment.replace(evaluations=(HumanEval(),)))
+    with pytest.raises(UserError, match=r"eval\.benchmark has no runtime.*humaneval"):
         refuse(plan, workbench.root, workbench.store)
 
 
@@ -180,4 +178,4 @@ def test_the_plan_on_disk_is_what_runs(finished: Finished) -> None:
     _, plan, path, _ = finished
     stored = plans.load(path)
     assert stored.task("code/deduplicate/edges").sql == plan.task("code/deduplicate/edges").sql
-    assert "getvariable('shards')" in json.dumps(stored.task("code/deduplicate/edges").sql)
+    assert "getvariable('parts')" in json.dumps(stored.task("code/deduplicate/edges").sql)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +11,13 @@ from pathlib import Path
 import attrs
 import pytest
 
+from compiler import ir
 from compiler.errors import UserError
-from compiler.plan import Plan
+from compiler.plan import Input, Plan, Task
 from runtime import worker
 from runtime.journal import Journal
 from runtime.run import Summary
+from runtime.task import Artifact
 from tests.runtime.conftest import Workbench, tiny
 
 Finished = tuple[Workbench, Plan, Path, Summary]
@@ -186,3 +189,33 @@ def test_a_shard_is_called_finished_only_when_it_is_in_its_place(
         worker.run_shard(str(path), "code/sign", 0, str(workbench.store.root))
     events = [event["event"] for event in Journal(path.parent / "journal").read()]
     assert "started" in events and "finished" not in events
+
+
+def test_a_step_given_other_documents_than_the_step_before_kept_is_refused(tmp_path: Path) -> None:
+    """As when the source changed between the two readings. Where chunks are counted, documents are compared."""
+    left = Artifact(path=tmp_path, task_id="code/sign", manifest={"stats": {"in": 9, "kept": 5}})
+    parts = {"stats": {"in": 20, "kept": 9, "documents": {"in": 5, "kept": 4}}}
+    shortened = Artifact(path=tmp_path, task_id="code/deduplicate/cluster", manifest=parts)
+    refine = Task(
+        id="code/refine", op=ir.Refine(dataset="code", readers=()), inputs=(Input(role="kept", task="code/sign"),)
+    )
+    worker.check_chain(refine, {"kept": (left,)}, {"in": 5, "kept": 5})
+    worker.check_chain(refine, {"kept": (shortened,)}, {"in": 4, "kept": 4})
+    for before in (left, shortened):
+        with pytest.raises(UserError, match=r"code/refine was given 3 documents, but .* let \d through") as caught:
+            worker.check_chain(refine, {"kept": (before,)}, {"in": 3, "kept": 3})
+        assert "the sources changed" in caught.value.fix
+
+
+def test_documents_that_disappear_between_the_two_readings_are_missed(tmp_path: Path, corpus: Path) -> None:
+    """sign saw the last ones and refine does not: the artefact is not published."""
+    copy = shutil.copytree(corpus, tmp_path / "corpus")
+    bench = Workbench(tmp_path, copy)
+    plan, path = bench.compile()
+    bench.run(plan, path, until="code/deduplicate/cluster")
+    for name in ("shlex", "string", "textwrap"):
+        (copy / "text-fork" / f"{name}.py").unlink()
+    done = run_worker(path, "code/refine", bench.store.root)
+    assert done.returncode == 1
+    assert "code/refine was given 18 documents, but code/deduplicate/cluster let 20 through" in done.stderr
+    assert bench.store.find(plan.task("code/refine").fingerprint) is None

@@ -272,12 +272,7 @@ def test_raw_code_goes_through_the_five_modules_in_order(either: Experiment) -> 
     assert isinstance(dedup, Deduplicate)
     assert (dedup.granularity, dedup.exact) == ("file", True)
     assert dedup.near is not None
-    assert (dedup.near.bands, dedup.near.rows, dedup.near.ngram, dedup.near.permutations) == (
-        16,
-        128,
-        5,
-        2048,
-    )
+    assert (dedup.near.bands, dedup.near.rows, dedup.near.ngram) == (16, 128, 5)
     assert isinstance(redact, Redact)
     assert redact.copyright
     assert redact.pii
@@ -378,7 +373,8 @@ def test_both_sizes_share_their_data_and_differ_where_they_should(small: Experim
     """Same data, tokenizer and instructions; another model and curriculum."""
     same = {name for name in Experiment.model_fields if getattr(small, name) == getattr(large, name)}
     assert same == {
-        "data", "tokenizer", "instructions", "decontaminate_instructions", "hold_out", "shards", "note",
+        "data", "tokenizer", "instructions", "decontaminate_instructions", "hold_out", "shards",
+        "shard_bytes", "note",
     }  # fmt: skip
 
 

@@ -18,9 +18,10 @@ from runtime.data.bpe import Encoder
 from runtime.data.indexed import IndexedWriter
 from runtime.data.instruct import pairs
 from runtime.data.operators.tokens import END_OF_TEXT, PREFIX, encoder_of
-from runtime.data.refined import read_refined, selected_ids
+from runtime.data.refined import Selection, read_refined
 from runtime.data.sources import read_documents
 from runtime.data.tables import TableWriter
+from runtime.data.treesitter import isolated
 from runtime.task import TaskContext
 
 PAIRS_SCHEMA = pa.schema([(name, pa.string()) for name in ("pair_id", "language", "instruction", "output")])
@@ -28,16 +29,21 @@ PAIRS_SCHEMA = pa.schema([(name, pa.string()) for name in ("pair_id", "language"
 
 def make_pairs(op: ir.MakePairs, ctx: TaskContext) -> None:
     """Pairs of this shard's training documents."""
-    chosen = selected_ids(ctx.files("selection", "selection"))
-    columns = ("doc_id", "language", "content", "held_out")
-    with TableWriter(ctx.output("pairs"), PAIRS_SCHEMA) as writer:
+    chosen = Selection(ctx.files("selection", "selection"))
+    columns = ("position", "doc_id", "language", "content", "held_out")
+    failed = 0
+    with TableWriter(ctx.output("pairs"), PAIRS_SCHEMA) as writer, isolated.parser_process():
         for batch in read_refined(ctx.files("documents", "documents"), ctx.shard, ctx.shards, columns):
-            for row in batch.to_pylist():
+            for row in batch.take(chosen.indices(batch)).to_pylist():
                 if row["held_out"] or row["language"] not in op.languages:
                     continue
-                if chosen is not None and row["doc_id"] not in chosen:
+                try:
+                    found = isolated.call(
+                        pairs, row["content"], row["language"], row["doc_id"], min_docstring=op.min_docstring_chars
+                    )
+                except isolated.ParserFailed:
+                    failed += 1
                     continue
-                found = pairs(row["content"], row["language"], row["doc_id"], min_docstring=op.min_docstring_chars)
                 writer.write_rows(
                     [
                         {
@@ -49,7 +55,7 @@ def make_pairs(op: ir.MakePairs, ctx: TaskContext) -> None:
                         for pair in found
                     ]
                 )
-    ctx.stats["pairs"] = writer.rows
+    ctx.stats.update(pairs=writer.rows, parser_failed=failed)
 
 
 def read_pairs(op: ir.ReadPairs, ctx: TaskContext) -> None:

@@ -3,73 +3,116 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from compiler import ir
 from runtime.data import duck
+from runtime.data.expressions import Expressions, Subject
 from runtime.data.funnel import Funnel
+from runtime.data.histograms import Histograms
 from runtime.data.languages import doc_type
 from runtime.data.operators.reading import documents
 from runtime.data.operators.verdicts import kept_files, refuse_double_ids
 from runtime.data.redact import redact
-from runtime.data.refined import REFINED_SCHEMA
+from runtime.data.refined import REFINED_SCHEMA, Verdicts
 from runtime.data.signals import SignalValues, first_failing
-from runtime.data.tables import TableWriter
+from runtime.data.tables import TableWriter, column_names
+from runtime.data.treesitter.isolated import parser_process
 from runtime.task import TaskContext
 
-FLUSH_ROWS = 256
+Failing = tuple[str, float | None, float | None]  # rule, value, threshold
+VERDICT = ("language", "held_out", "parts")
+PARSER_FAILED = "parser_failed"
+"""Drops a document of which the parser dies; there is no switch for it, and no rule of the catalogue has its name."""
 
 
 def refine(op: ir.Refine, ctx: TaskContext) -> None:
     """Clean documents of this shard, and those that a rule dropped."""
-    kept = _kept(ctx)
-    redactions: Counter[str] = Counter()
+    files = _kept_files(ctx)
+    survivors = Verdicts(files, [name for name in VERDICT if name in column_names(files)])
+    judge = Judge(op)
     with (
         Funnel(ctx.output("dropped"), "filter") as funnel,
         TableWriter(ctx.output("documents"), REFINED_SCHEMA) as writer,
+        Expressions(op.expressions) as expressions,
+        parser_process(),
     ):
         for batch in documents(op.readers, ctx, None):
-            rows = []
-            for row in batch.to_pylist():
-                verdict = kept.get(row["doc_id"])
-                if verdict is not None:
-                    clean = _clean(op, {**row, "language": verdict[0], "held_out": verdict[1]}, funnel, redactions)
-                    rows += [clean] if clean else []
-            writer.write_rows(rows)
+            indices, verdicts = survivors.of(batch.column("position").to_numpy())
+            rows = zip(batch.take(pa.array(indices, pa.int64())).to_pylist(), verdicts.to_pylist(), strict=True)
+            kept = []
+            for row, failing in judge.batch((what_is_left(row | verdict) for row, verdict in rows), expressions):
+                if failing:
+                    funnel.drop(row["doc_id"], *failing)
+                else:
+                    funnel.keep(row["language"], row["bytes"])
+                    kept.append(row)
+            writer.write_rows(kept)
             ctx.progress(writer.rows, 0, "documents")
-    ctx.stats.update(funnel.stats(), redactions=dict(redactions))
+    ctx.stats.update(funnel.stats(), redactions=dict(judge.redactions), signals=judge.histograms.stats())
 
 
-def _clean(op: ir.Refine, row: dict[str, Any], funnel: Funnel, redactions: Counter[str]) -> dict[str, Any] | None:
-    """One document, redacted, or None if a rule drops it."""
-    language = row["language"]
-    kind = doc_type(language) if language else "text"
-    redacted = redact(row["content"], language, copyright=op.redact_copyright, pii=op.redact_pii)
-    redactions.update(redacted.counts)
-    values = SignalValues(redacted.text, language, kind)  # lazy: a document that a cheap rule drops is never parsed
-    failing = first_failing(op.rules, values, language, kind)
-    if failing:
-        rule, value, threshold = failing
-        funnel.drop(row["doc_id"], rule, value, threshold)
-        return None
-    size = len(redacted.text.encode())
-    funnel.keep(language, size)
-    return {**row, "content": redacted.text, "bytes": size}
+def what_is_left(row: dict[str, Any]) -> dict[str, Any]:
+    """The document without the chunks that were dropped: its `parts`, start and stop in bytes of each, end to end.
+
+    Parts stop where a line ends or a word starts, so what is left is UTF-8 again.
+    """
+    parts = row.pop("parts", None)
+    if parts is None:
+        return row
+    data = row["content"].encode()
+    left = b"".join(data[start:stop] for start, stop in zip(parts[::2], parts[1::2], strict=True))
+    return {**row, "content": left.decode()}
 
 
-def _kept(ctx: TaskContext) -> dict[str, tuple[str | None, bool]]:
-    """Language and held-out mark of every survivor by id; a UserError where two have the same id."""
-    found: dict[str, tuple[str | None, bool]] = {}
-    files, rows = kept_files(ctx), 0
-    for path in files:
-        table: pa.Table = pq.read_table(path, columns=["doc_id", "language", "held_out"])
-        columns = (table.column(name).to_pylist() for name in ("doc_id", "language", "held_out"))
-        found.update((doc_id, (language, held_out)) for doc_id, language, held_out in zip(*columns, strict=True))
-        rows += table.num_rows
-    if len(found) < rows:
+class Judge:
+    """Redacts and judges documents, and counts what it redacted and which values it saw."""
+
+    def __init__(self, op: ir.Refine) -> None:
+        self._op = op
+        self.redactions: Counter[str] = Counter()
+        self.histograms = Histograms()
+
+    def batch(
+        self, rows: Iterable[dict[str, Any]], expressions: Expressions
+    ) -> list[tuple[dict[str, Any], Failing | None]]:
+        """Each document, redacted, with the rule that drops it, if any; rules in SQL look at the whole batch."""
+        judged, subjects = [], []
+        for row in rows:
+            clean, failing, subject = self._one(row, expressions)
+            judged.append((clean, failing))
+            subjects.append(subject)
+        pending = [index for index, (_, failing) in enumerate(judged) if failing is None]
+        for index, name in zip(pending, expressions.failing([subjects[index] for index in pending]), strict=True):
+            if name is not None:
+                judged[index] = judged[index][0], (name, None, None)
+        return judged
+
+    def _one(self, row: dict[str, Any], expressions: Expressions) -> tuple[dict[str, Any], Failing | None, Subject]:
+        """One document: redacted, the rule of the catalogue that drops it, and what rules in SQL may ask of it."""
+        language, op = row["language"], self._op
+        kind = doc_type(language) if language else "text"
+        redacted = redact(row["content"], language, copyright=op.redact_copyright, pii=op.redact_pii)
+        self.redactions.update(redacted.counts)
+        clean = {**row, "content": redacted.text, "bytes": len(redacted.text.encode())}
+        values = SignalValues(redacted.text, language, kind, row["path"])  # lazy: what is dropped early is not parsed
+        natural = values.natural_language if kind == "text" else "en"
+        failing: Failing | None = first_failing(op.rules, values, language, kind, row["doc_id"], natural)
+        asked = {} if failing else {name: values[name] for name in expressions.signals(language, kind)}
+        if values.parser_failed:
+            failing = (PARSER_FAILED, None, None)
+        self.histograms.add(kind, values.looked_up)
+        return clean, failing, Subject(language=language, doc_type=kind, values={**clean, "doc_type": kind, **asked})
+
+
+def _kept_files(ctx: TaskContext) -> list[Path]:
+    """The verdict of the steps before; where there were none, the first shard looks for ids that occur twice."""
+    files = kept_files(ctx)
+    if ctx.shard == 0 and not ctx.input("kept").files("kept"):
         with duck.session(ctx, keys=files) as connection:
             refuse_double_ids(connection)
-    return found
+    return files

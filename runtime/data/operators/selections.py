@@ -26,4 +26,6 @@ def _select(ctx: TaskContext, prepare: str) -> None:
         connection.execute(ctx.sql[prepare])
         kept = duck.write(connection, ctx.sql["selection"], ctx.output("selection"), SELECTION_SCHEMA)
         duck.write(connection, ctx.sql["dropped"], ctx.output("dropped"), DROPPED_SCHEMA)
-    ctx.stats.update(table_stats(kept, ctx.output("dropped")))
+        duck.view(connection, "written", sorted(ctx.output("selection").glob("*.parquet")))
+        left = duck.languages(connection, "(SELECT language FROM documents SEMI JOIN written USING (position))")
+    ctx.stats.update(table_stats(kept, ctx.output("dropped")), languages=left)

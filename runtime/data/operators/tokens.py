@@ -20,7 +20,7 @@ from runtime.data.bpe import train_bpe as train
 from runtime.data.draw import apportion
 from runtime.data.indexed import IndexedWriter
 from runtime.data.operators.emptied import nothing_left
-from runtime.data.refined import read_refined, selected_ids
+from runtime.data.refined import Selection, read_refined
 from runtime.data.tables import TableWriter, schema_of
 from runtime.task import TaskContext
 
@@ -90,13 +90,13 @@ def encode(op: ir.Encode, ctx: TaskContext) -> None:
     """Token ids of this shard's training documents, each ended by end-of-text."""
     encoder = encoder_of(ctx)
     end = encoder.special(END_OF_TEXT)
-    chosen = selected_ids(ctx.files("selection", "selection"))
+    chosen = Selection(ctx.files("selection", "selection"))
     total = 0
     with TableWriter(ctx.output("tokens"), TOKENS_SCHEMA) as writer:
         for batch in read_refined(
-            ctx.files("documents", "documents"), ctx.shard, ctx.shards, ("doc_id", "content", "held_out")
+            ctx.files("documents", "documents"), ctx.shard, ctx.shards, ("position", "doc_id", "content", "held_out")
         ):
-            rows = [r for r in batch.to_pylist() if not r["held_out"] and (chosen is None or r["doc_id"] in chosen)]
+            rows = [row for row in batch.take(chosen.indices(batch)).to_pylist() if not row["held_out"]]
             encoded = encoder.encode_batch([row["content"] for row in rows], ctx.threads)
             writer.write_rows(
                 [

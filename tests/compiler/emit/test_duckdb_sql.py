@@ -40,6 +40,8 @@ def clear(duck: duckdb.DuckDBPyConnection) -> None:
         duck.execute(f'DROP TABLE "{name}"')
     duck.execute("SET VARIABLE shard = 0")
     duck.execute("SET VARIABLE shards = 1")
+    duck.execute("SET VARIABLE part = 0")
+    duck.execute("SET VARIABLE parts = 1")
 
 
 def create(duck: duckdb.DuckDBPyConnection, table: str, columns: str, rows: Rows) -> None:
@@ -107,9 +109,8 @@ def test_operators_without_queries_have_none() -> None:
     assert queries(ir.Encode(dataset="code")) == {}
 
 
-# ---------------------------------------------------------------- edges, whatever the shards
+# ---------------------------------------------------------------- edges, whatever the parts
 
-KEYS = "doc_id VARCHAR, sha256 BLOB, near_0 UBIGINT[]"
 ITEMS = st.lists(
     st.tuples(st.integers(0, 3), st.none() | st.lists(st.integers(0, 2), min_size=3, max_size=3)),
     min_size=1,
@@ -120,13 +121,10 @@ ITEMS = st.lists(
 def consistent(items: list[tuple[int, list[int] | None]]) -> Rows:
     """Rows in which equal hashes have equal bands, as signing makes them."""
     bands: dict[int, list[int] | None] = {}
-    rows = []
-    for number, (sha, near) in enumerate(items):
-        rows.append((f"d{number:02}", bytes([sha]), bands.setdefault(sha, near)))
-    return rows
+    return [(number, bytes([sha]), bands.setdefault(sha, near)) for number, (sha, near) in enumerate(items)]
 
 
-def clusters(pairs: list[tuple[str, str]], items: list[str]) -> set[frozenset[str]]:
+def clusters(pairs: list[tuple[int, int]], items: list[int]) -> set[frozenset[int]]:
     """Connected components, by brute force."""
     found = {item: {item} for item in items}
     for first, second in pairs:
@@ -136,25 +134,27 @@ def clusters(pairs: list[tuple[str, str]], items: list[str]) -> set[frozenset[st
     return {frozenset(members) for members in found.values()}
 
 
+def edges_of(database: duckdb.DuckDBPyConnection, rows: Rows, exact: bool, parts: int) -> Rows:
+    """The edges of three bands and, if asked for, the exact hash, each in so many parts."""
+    op, found = ir.Edges(granularity="file", exact=exact, key=0, bands=3), []
+    for band in range(0 if exact else 1, 4):
+        values = [(item, sha, near[band - 1] if near else None) for item, sha, near in rows]
+        create(database, "band", "item BIGINT, sha256 BLOB, value UBIGINT", values)
+        for part in range(parts):
+            database.execute(f"SET VARIABLE band = {band}; SET VARIABLE part = {part}; SET VARIABLE parts = {parts}")
+            found += database.execute(queries(op)["near" if band else "exact"]).fetchall()
+    return found
+
+
 @settings(max_examples=25, deadline=None)
-@given(items=ITEMS, exact=st.booleans(), shards=st.integers(2, 5))
-def test_edges_join_what_shares_a_bucket(database: Any, items: Any, exact: bool, shards: int) -> None:
-    """The union over any number of shards is the same, and its components are those of all pairs."""
+@given(items=ITEMS, exact=st.booleans(), parts=st.integers(2, 5))
+def test_edges_join_what_shares_a_bucket(database: Any, items: Any, exact: bool, parts: int) -> None:
+    """The union over any number of parts is the same, and its components are those of all pairs."""
     clear(database)
     rows = consistent(items)
-    create(database, "keys", KEYS, rows)
-    create(database, "kept", "doc_id VARCHAR", [(row[0],) for row in rows])
-    op = ir.Edges(granularity="file", exact=exact, key=0, bands=3)
-    whole = run(database, op)["edges"]
-    parts: Rows = []
-    for shard in range(shards):
-        database.execute(f"SET VARIABLE shards = {shards}; SET VARIABLE shard = {shard}")
-        part = run(database, op)["edges"]
-        assert all(band % shards == shard for _, _, band in part)
-        parts += part
-    assert Counter(parts) == Counter(whole)
+    whole = edges_of(database, rows, exact, 1)
+    assert Counter(edges_of(database, rows, exact, parts)) == Counter(whole)
     assert all(first < second for first, second, _ in whole)
-    ids = [row[0] for row in rows]
     wanted = [
         (one, other)
         for one, sha, near in rows
@@ -162,34 +162,46 @@ def test_edges_join_what_shares_a_bucket(database: Any, items: Any, exact: bool,
         if (exact and sha == other_sha)
         or (near and other_near and any(a == b for a, b in zip(near, other_near, strict=True)))
     ]
-    assert clusters([(first, second) for first, second, _ in whole], ids) == clusters(wanted, ids)
+    items = [row[0] for row in rows]
+    assert clusters([(first, second) for first, second, _ in whole], items) == clusters(wanted, items)
 
 
 @settings(max_examples=25, deadline=None)
-@given(items=ITEMS, stars=st.lists(st.integers(0, 2), min_size=12, max_size=12), order=st.randoms())
-def test_a_cluster_keeps_one_whatever_the_order_of_rows(database: Any, items: Any, stars: Any, order: Any) -> None:
+@given(
+    items=ITEMS, stars=st.lists(st.integers(0, 2), min_size=12, max_size=12), exact=st.booleans(), order=st.randoms()
+)
+def test_a_cluster_keeps_one_whatever_the_order_of_rows(
+    database: Any, items: Any, stars: Any, exact: bool, order: Any
+) -> None:
     """Kept and dropped are all, one of each cluster is kept, and it does not depend on how rows arrive."""
     clear(database)
     rows = consistent(items)
-    components = clusters([(a[0], b[0]) for a in rows for b in rows if a[1] == b[1]], [row[0] for row in rows])
-    joined = [(item, min(members)) for members in components for item in members if len(members) > 1]
-    keys = [(*row[:2], star, 0) for row, star in zip(rows, stars, strict=False)]
+    found = edges_of(database, rows, exact, 1)
+    components = clusters([edge[:2] for edge in found], [row[0] for row in rows])
+    near = clusters([edge[:2] for edge in found if edge[2]], [row[0] for row in rows])
+    joined = [(item, min(members)) for members in near for item in members if len(members) > 1]
+    keys = [(item, f"d{item:02}", sha, False, star, 0) for (item, sha, _), star in zip(rows, stars, strict=False)]
+    columns = "position BIGINT, doc_id VARCHAR, sha256 BLOB, held_out BOOL, stars BIGINT, commit_time BIGINT"
     seen = []
     for _ in range(2):
-        for shuffled in (keys, joined):
+        for shuffled in (keys, joined, found):
             order.shuffle(shuffled)
-        create(database, "keys", "doc_id VARCHAR, sha256 BLOB, stars BIGINT, commit_time BIGINT", keys)
+        create(database, "keys", columns, keys)
         create(
             database,
             "kept",
-            "doc_id VARCHAR, repo VARCHAR, language VARCHAR, held_out BOOL",
-            [(row[0], "r", None, False) for row in keys],
+            "position BIGINT, language VARCHAR, held_out BOOL",
+            [(row[0], None, False) for row in keys],
         )
-        create(database, "component", "item VARCHAR, cluster VARCHAR", joined)
-        database.execute("DROP TABLE IF EXISTS ranked")
+        create(database, "component", "item BIGINT, cluster BIGINT", joined)
+        create(database, "edges", "first BIGINT, second BIGINT, band INTEGER", found)
+        for table in ("member", "ranked", "loser"):
+            database.execute(f"DROP TABLE IF EXISTS {table}")
         seen.append(run(database, ir.Cluster(step="s", granularity="file", threshold=0.5)))
-    assert seen[0] == seen[1]
-    kept, dropped = {row[0] for row in seen[0]["kept"]}, {row[0]: row[-1] for row in seen[0]["dropped"]}
+    assert seen[0]["kept"] == seen[1]["kept"]
+    assert seen[0]["dropped"] == seen[1]["dropped"]
+    kept = {row[0] for row in seen[0]["kept"]}
+    dropped = {int(row[0][1:]): int(row[-1][1:]) for row in seen[0]["dropped"]}
     assert kept | set(dropped) == {row[0] for row in rows}
     assert not kept & set(dropped)
     assert all(len(kept & members) == 1 for members in components)
@@ -205,16 +217,18 @@ HOSTILE = ["it's", "'; DROP TABLE documents; --", '"', "\\", "%_", "$1", "{x}", 
 def test_strings_are_quoted(duck: duckdb.DuckDBPyConnection, text: str) -> None:
     """Whatever a step, a keyword or a language is called."""
     assert duck.execute(f"SELECT {literal(text)}").fetchall() == [(text,)]
-    columns = "doc_id VARCHAR, language VARCHAR, held_out BOOL, bytes BIGINT, content VARCHAR, repo VARCHAR"
-    rows = [("hit", text, True, 5, f"x {text} y", "r"), ("miss", "c", False, 5, "nothing", "r")]
+    columns = (
+        "position BIGINT, doc_id VARCHAR, language VARCHAR, held_out BOOL, bytes BIGINT, content VARCHAR, repo VARCHAR"
+    )
+    rows = [(1, "hit", text, True, 5, f"x {text} y", "r"), (2, "miss", "c", False, 5, "nothing", "r")]
     create(duck, "documents", columns, rows)
-    create(duck, "selection", "doc_id VARCHAR", [("hit",), ("miss",)])
+    create(duck, "selection", "position BIGINT", [(1,), (2,)])
     assert run(duck, ir.Select(step=text, keywords=(text,))) == {
-        "selection": [("hit",)],
+        "selection": [(1,)],
         "dropped": [("miss", text, "no_keyword", None, None, None)],
     }
     capped = run(duck, ir.Downsample(step=text, caps=((text, 0), ("c", 4))))
-    assert capped["selection"] == [("hit",)]
+    assert capped["selection"] == [(1,)]
     assert capped["dropped"] == [("miss", text, "language_cap", 5.0, 4.0, None)]
     assert run(duck, ir.BitsPerByte(stage="s", languages=(text,)))["held_out"][0][0] == "hit"
 
@@ -229,10 +243,10 @@ def test_any_string_is_a_literal(database: Any, text: str) -> None:
 @pytest.mark.parametrize("keyword", ["Leet", "LEET", "ärger", "ÄRGER", "İstanbul", "ẞ", "ΣΊΣΥΦΟΣ"])
 def test_keywords_match_in_any_case(duck: duckdb.DuckDBPyConnection, keyword: str) -> None:
     """The engine folds both sides, so that they fold alike."""
-    columns = "doc_id VARCHAR, content VARCHAR"
-    create(duck, "documents", columns, [("same", keyword), ("lower", keyword.lower()), ("none", "other")])
-    create(duck, "selection", "doc_id VARCHAR", [("same",), ("none",)])
-    assert run(duck, ir.Select(step="s", keywords=(keyword,)))["selection"] == [("same",)]
+    columns = "position BIGINT, doc_id VARCHAR, content VARCHAR"
+    create(duck, "documents", columns, [(1, "same", keyword), (2, "lower", keyword.lower()), (3, "none", "other")])
+    create(duck, "selection", "position BIGINT", [(1,), (3,)])
+    assert run(duck, ir.Select(step="s", keywords=(keyword,)))["selection"] == [(1,)]
 
 
 # ---------------------------------------------------------------- seeded samples
@@ -243,13 +257,14 @@ def test_keywords_match_in_any_case(duck: duckdb.DuckDBPyConnection, keyword: st
 def test_a_cap_is_never_exceeded_and_never_wasted(database: Any, sizes: list[int], cap: int, seed: int) -> None:
     """The documents kept fit, the next one in order would not, and all are accounted for."""
     clear(database)
-    documents = [(f"d{number}", "c", False, size) for number, size in enumerate(sizes)]
-    create(database, "documents", "doc_id VARCHAR, language VARCHAR, held_out BOOL, bytes BIGINT", documents)
-    create(database, "selection", "doc_id VARCHAR", [(row[0],) for row in documents])
+    documents = [(number, f"d{number}", "c", False, size) for number, size in enumerate(sizes)]
+    columns = "position BIGINT, doc_id VARCHAR, language VARCHAR, held_out BOOL, bytes BIGINT"
+    create(database, "documents", columns, documents)
+    create(database, "selection", "position BIGINT", [(row[0],) for row in documents])
     found = run(database, ir.Downsample(step="s", caps=(("c", cap),), seed=seed))
     database.execute("DROP TABLE sized")
     kept = {row[0] for row in found["selection"]}
-    used = sum(size for name, _, _, size in documents if name in kept)
+    used = sum(size for position, *_, size in documents if position in kept)
     assert used <= cap
     assert len(kept) + len(found["dropped"]) == len(documents)
     assert all(row[3] > cap for row in found["dropped"])

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.passes.budget import CURVE_AT, collision
+from compiler.banding import Banding
+from compiler.passes.budget import CURVE_AT
 from compiler.plan import Plan
-from ocspec import MinHash
 
 
 def test_a_small_stage_by_hand(compiled: Callable[[str], Plan]) -> None:
@@ -45,14 +45,23 @@ experiment = small(data=(code(*steps),))
     for curve in plan.deduplication:
         assert tuple(j for j, _ in curve.curve) == CURVE_AT
         assert [p for _, p in curve.curve] == sorted(p for _, p in curve.curve)
+        assert curve.chosen_for is None
+
+
+def test_a_threshold_is_shown_with_the_bands_and_rows_chosen_for_it(compiled: Callable[[str], Plan]) -> None:
+    """Beside the threshold of their own curve, which is another number."""
+    plan = compiled("experiment = small(data=(code(Deduplicate(near=MinHash(threshold=0.85))),))")
+    (curve,) = plan.deduplication
+    assert (curve.bands, curve.rows, curve.chosen_for) == (13, 19, 0.85)
+    assert curve.threshold == round((1 / 13) ** (1 / 19), 6)
 
 
 @given(st.integers(1, 64), st.integers(1, 64), st.floats(0, 1))
 def test_the_curve_rises_from_nothing_to_certainty(bands: int, rows: int, jaccard: float) -> None:
     """And at the threshold about 1 - 1/e of the pairs are caught."""
-    near = MinHash(bands=bands, rows=rows)
-    assert collision(near, 0.0) == 0.0
-    assert collision(near, 1.0) == 1.0
-    assert 0.0 <= collision(near, jaccard) <= collision(near, min(1.0, jaccard + 0.01)) <= 1.0
+    chosen = Banding(bands, rows)
+    assert chosen.collision(0.0) == 0.0
+    assert chosen.collision(1.0) == 1.0
+    assert 0.0 <= chosen.collision(jaccard) <= chosen.collision(min(1.0, jaccard + 0.01)) <= 1.0
     if bands > 8:
-        assert collision(near, near.threshold) == pytest.approx(1 - 1 / math.e, abs=0.03)
+        assert chosen.collision(chosen.threshold) == pytest.approx(1 - 1 / math.e, abs=0.03)

@@ -1,24 +1,29 @@
 -- code/hold-out: twins
 CREATE TEMP TABLE twin AS
-WITH bucket AS (
-  SELECT doc_id, 0 AS band, hex(sha256) AS value FROM keys WHERE NOT held_out
+SELECT position, min(doc_id) AS doc_id, min(band) AS band, arg_min(kept, (band, kept)) AS kept
+FROM (
+  SELECT position, doc_id, 0 AS band, held.kept
+  FROM keys JOIN (
+    SELECT sha256, min(doc_id) AS kept FROM held_keys WHERE held_out GROUP BY sha256
+  ) AS held USING (sha256)
+  WHERE NOT held_out
   UNION ALL
-  SELECT doc_id, unnest(range(1, len(near_0) + 1))::INTEGER AS band, unnest(near_0)::VARCHAR AS value
-  FROM keys WHERE NOT held_out AND near_0 IS NOT NULL
-), held AS (
-  SELECT band, value, min(doc_id) AS kept FROM (
-  SELECT doc_id, 0 AS band, hex(sha256) AS value FROM held_keys WHERE held_out
-  UNION ALL
-  SELECT doc_id, unnest(range(1, len(near_0) + 1))::INTEGER AS band, unnest(near_0)::VARCHAR AS value
-  FROM held_keys WHERE held_out AND near_0 IS NOT NULL
-  ) GROUP BY band, value
+  SELECT position, keys.doc_id, band, held.kept
+  FROM (
+    SELECT position, doc_id, unnest(range(1, 17))::INTEGER AS band, unnest([near_0_0, near_0_1, near_0_2, near_0_3, near_0_4, near_0_5, near_0_6, near_0_7, near_0_8, near_0_9, near_0_10, near_0_11, near_0_12, near_0_13, near_0_14, near_0_15]) AS value
+    FROM keys WHERE NOT held_out
+  ) AS keys JOIN (
+    SELECT band, value, min(doc_id) AS kept FROM (
+    SELECT position, doc_id, unnest(range(1, 17))::INTEGER AS band, unnest([near_0_0, near_0_1, near_0_2, near_0_3, near_0_4, near_0_5, near_0_6, near_0_7, near_0_8, near_0_9, near_0_10, near_0_11, near_0_12, near_0_13, near_0_14, near_0_15]) AS value
+    FROM held_keys WHERE held_out
+  )
+    WHERE value IS NOT NULL GROUP BY band, value
+  ) AS held USING (band, value)
 )
-SELECT bucket.doc_id, min(band) AS band, arg_min(held.kept, (band, held.kept)) AS kept
-FROM bucket JOIN held USING (band, value)
-GROUP BY bucket.doc_id;
+GROUP BY position;
 
 -- code/hold-out: kept
-SELECT doc_id, repo, language, held_out FROM keys ANTI JOIN twin USING (doc_id) ORDER BY doc_id;
+SELECT position, language, held_out FROM keys ANTI JOIN twin USING (position) ORDER BY position;
 
 -- code/hold-out: dropped
 SELECT doc_id, 'hold-out' AS step,
@@ -26,63 +31,80 @@ SELECT doc_id, 'hold-out' AS step,
   NULL::DOUBLE AS value, 0.9785720620877001::DOUBLE AS threshold, kept
 FROM twin ORDER BY doc_id;
 
--- code/deduplicate/edges: edges
+-- code/deduplicate/edges: exact
 WITH candidate AS (
-  SELECT doc_id AS item, sha256, near_0 AS bands FROM keys SEMI JOIN kept USING (doc_id)
-), signed AS (
-  SELECT item, bands FROM candidate QUALIFY row_number() OVER (PARTITION BY sha256 ORDER BY item) = 1
-), banded AS (
-  SELECT item, unnest(bands) AS value, unnest(range(1, len(bands) + 1))::INTEGER AS band
-  FROM signed WHERE bands IS NOT NULL
+  SELECT item, sha256 FROM band
+  WHERE sha256 IS NOT NULL AND hash(sha256) % getvariable('parts') = getvariable('part')
+  
+), bucket AS (
+  SELECT sha256, min(item) AS first FROM candidate GROUP BY sha256 HAVING count(*) > 1
 )
-SELECT min(item) OVER (PARTITION BY sha256) AS first, item AS second, 0 AS band
-FROM candidate
-WHERE 0 % getvariable('shards') = getvariable('shard')
-QUALIFY first <> second
-UNION ALL
-SELECT min(item) OVER (PARTITION BY band, value) AS first, item AS second, band AS band
-FROM banded
-WHERE band % getvariable('shards') = getvariable('shard')
-QUALIFY first <> second
-ORDER BY band, first, second;
+SELECT first, item AS second, getvariable('band')::INTEGER AS band
+FROM candidate JOIN bucket USING (sha256)
+WHERE item <> first
+ORDER BY first, second;
+
+-- code/deduplicate/edges: near
+WITH candidate AS (
+  SELECT min(item) AS item, value FROM band
+  WHERE value IS NOT NULL AND hash(value) % getvariable('parts') = getvariable('part')
+  GROUP BY value, sha256
+), bucket AS (
+  SELECT value, min(item) AS first FROM candidate GROUP BY value HAVING count(*) > 1
+)
+SELECT first, item AS second, getvariable('band')::INTEGER AS band
+FROM candidate JOIN bucket USING (value)
+WHERE item <> first
+ORDER BY first, second;
+
+-- code/deduplicate/cluster: pairs
+SELECT DISTINCT first, second FROM edges WHERE band > 0;
+
+-- code/deduplicate/cluster: member
+CREATE TEMP TABLE member AS
+WITH twin AS (
+  SELECT second AS item, first FROM edges WHERE band = 0
+), touched AS (
+  SELECT item, coalesce(twin.first, item) AS stands_for
+  FROM (SELECT second AS item FROM edges UNION SELECT first FROM edges) LEFT JOIN twin USING (item)
+)
+SELECT touched.item, coalesce(component.cluster, stands_for) AS cluster
+FROM touched LEFT JOIN component ON component.item = stands_for;
 
 -- code/deduplicate/cluster: ranked
 CREATE TEMP TABLE ranked AS
 WITH item AS (
-  SELECT k.doc_id AS item, k.sha256, kept.held_out, k.stars, k.commit_time
-  FROM keys k JOIN kept USING (doc_id)
-), clustered AS (
-  SELECT item.*, coalesce(component.cluster, item.item) AS cluster
-  FROM item LEFT JOIN component USING (item)
+  SELECT position AS item, doc_id AS name, sha256, held_out, stars, commit_time
+  FROM keys SEMI JOIN member ON keys.position = member.item
 )
-SELECT item, row_number() OVER best AS rank, first_value(item) OVER best AS kept,
+SELECT item, name, row_number() OVER best AS rank, first_value(name) OVER best AS kept,
   sha256 = first_value(sha256) OVER best AS same
-FROM clustered
-WINDOW best AS (PARTITION BY cluster ORDER BY held_out DESC, stars DESC, commit_time DESC, item);
+FROM item JOIN member USING (item)
+WINDOW best AS (PARTITION BY cluster ORDER BY held_out DESC, stars DESC, commit_time DESC, name);
+
+-- code/deduplicate/cluster: loser
+CREATE TEMP TABLE loser AS
+SELECT item AS position, name AS doc_id, same, kept FROM ranked WHERE rank > 1;
 
 -- code/deduplicate/cluster: kept
-SELECT doc_id, repo, language, held_out
-FROM kept SEMI JOIN (SELECT item AS doc_id FROM ranked WHERE rank = 1) USING (doc_id)
-ORDER BY doc_id;
+SELECT position, language, held_out FROM kept ANTI JOIN loser USING (position) ORDER BY position;
 
 -- code/deduplicate/cluster: dropped
-SELECT kept.doc_id, 'deduplicate' AS step,
+SELECT doc_id, 'deduplicate' AS step,
   CASE WHEN same THEN 'exact_duplicate' ELSE 'near_duplicate' END AS rule,
-  NULL::DOUBLE AS value, 0.9785720620877001::DOUBLE AS threshold, ranked.kept AS kept
-FROM kept JOIN ranked ON kept.doc_id = ranked.item
-WHERE ranked.rank > 1
-ORDER BY kept.doc_id;
+  NULL::DOUBLE AS value, 0.9785720620877001::DOUBLE AS threshold, kept
+FROM loser ORDER BY doc_id;
 
 -- code/downsample: sized
 CREATE TEMP TABLE sized AS
-SELECT d.doc_id, d.held_out, cap.bytes AS cap,
+SELECT d.doc_id, d.position, d.held_out, cap.bytes AS cap,
   sum(CASE WHEN d.held_out THEN 0 ELSE d.bytes END) OVER (
     PARTITION BY d.language ORDER BY md5('0/' || d.doc_id), d.doc_id) AS running
-FROM (SELECT doc_id, language, held_out, bytes FROM documents SEMI JOIN selection USING (doc_id)) d
+FROM (SELECT doc_id, position, language, held_out, bytes FROM documents SEMI JOIN selection USING (position)) d
 LEFT JOIN (VALUES ('html', 60000), ('javascript', 1000000)) AS cap(language, bytes) USING (language);
 
 -- code/downsample: selection
-SELECT doc_id FROM sized WHERE held_out OR cap IS NULL OR running <= cap ORDER BY doc_id;
+SELECT position FROM sized WHERE held_out OR cap IS NULL OR running <= cap ORDER BY position;
 
 -- code/downsample: dropped
 SELECT doc_id, 'downsample' AS step, 'language_cap' AS rule, running::DOUBLE AS value,
@@ -91,11 +113,11 @@ FROM sized WHERE NOT (held_out OR cap IS NULL OR running <= cap) ORDER BY doc_id
 
 -- algorithmic/selectkeywords: matched
 CREATE TEMP TABLE matched AS
-SELECT doc_id, contains(text, lower('algorithm')) OR contains(text, lower('class solution')) OR contains(text, lower('def solution')) OR contains(text, lower('leetcode')) AS hit
-FROM (SELECT doc_id, lower(content) AS text FROM documents SEMI JOIN selection USING (doc_id));
+SELECT doc_id, position, contains(text, lower('algorithm')) OR contains(text, lower('class solution')) OR contains(text, lower('def solution')) OR contains(text, lower('leetcode')) AS hit
+FROM (SELECT doc_id, position, lower(content) AS text FROM documents SEMI JOIN selection USING (position));
 
 -- algorithmic/selectkeywords: selection
-SELECT doc_id FROM matched WHERE hit ORDER BY doc_id;
+SELECT position FROM matched WHERE hit ORDER BY position;
 
 -- algorithmic/selectkeywords: dropped
 SELECT doc_id, 'selectkeywords' AS step, 'no_keyword' AS rule, NULL::DOUBLE AS value,
@@ -103,12 +125,12 @@ SELECT doc_id, 'selectkeywords' AS step, 'no_keyword' AS rule, NULL::DOUBLE AS v
 FROM matched WHERE NOT hit ORDER BY doc_id;
 
 -- tokenizer: sample
-SELECT content FROM (
-  SELECT doc_id, content, sum(bytes) OVER (ORDER BY md5('0/' || doc_id), doc_id) - bytes AS before
-  FROM documents SEMI JOIN selection USING (doc_id)
+SELECT content FROM documents SEMI JOIN (
+  SELECT position, sum(bytes) OVER (ORDER BY md5('0/' || doc_id), doc_id) - bytes AS before
+  FROM documents SEMI JOIN selection USING (position)
   WHERE NOT held_out
-)
-WHERE before < getvariable('sample_bytes')
+  QUALIFY before < getvariable('sample_bytes')
+) USING (position)
 ORDER BY doc_id;
 
 -- code/pack: tokens

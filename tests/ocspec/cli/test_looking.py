@@ -16,7 +16,7 @@ def test_explain_shows_operator_inputs_sql_and_preimage(ocspec, built: Path) -> 
     result = ocspec("explain", "code/hold-out")
     assert result.code == 0
     lines = result.out.splitlines()
-    assert lines[0] == "code/hold-out: data.drop_twins version 1"
+    assert lines[0] == "code/hold-out: data.drop_twins version 2"
     assert any(line.split() == ["reads", "code/sign", "as", "keys"] for line in lines)
     assert "sql twins" in lines
     assert "  CREATE TEMP TABLE twin AS" in lines

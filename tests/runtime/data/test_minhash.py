@@ -26,7 +26,11 @@ ODD_BYTES = st.lists(st.sampled_from([b"a", b"b", b"_", b"\xff", b"\x00", b" ", 
 BYTES = st.one_of(ODD_BYTES, st.binary(max_size=200), st.text(max_size=100).map(str.encode))
 
 
-def reference_shingles(text: bytes, ngram: int) -> set[int]:
+CHARACTER = rb"\A[\x80-\xbf]+|[\x00-\x7f\xc0-\xff][\x80-\xbf]*"
+UNITS = {"word": rb"[A-Za-z0-9_\x80-\xff]+", "character": CHARACTER}
+
+
+def reference_shingles(text: bytes, ngram: int, unit: str = "word") -> set[int]:
     """The definitions of the module's docstring, word for word, at Python's speed."""
 
     def token_hash(token: bytes) -> int:
@@ -43,7 +47,7 @@ def reference_shingles(text: bytes, ngram: int) -> set[int]:
         value = (value ^ value >> 33) * 0xC4CEB9FE1A85EC53 % 2**64
         return (value ^ value >> 33) >> 32
 
-    tokens = [token_hash(token) for token in re.findall(rb"[A-Za-z0-9_\x80-\xff]+", text)]
+    tokens = [token_hash(token) for token in re.findall(UNITS[unit], text)]
     last = max(len(tokens) - ngram, 0)
     return {shingle_hash(tokens[i : i + ngram]) for i in range(last + 1)} if tokens else set()
 
@@ -65,34 +69,52 @@ def source_files(count: int) -> list[bytes]:
 
 
 @settings(max_examples=200, deadline=None)
-@given(BYTES, st.integers(1, 6))
-def test_shingles_equal_the_plain_python_definition(text, ngram):
+@given(BYTES, st.integers(1, 6), st.sampled_from(sorted(UNITS)))
+def test_shingles_equal_the_plain_python_definition(text, ngram, unit):
     """The compiled tokeniser and rolling hash are the documented ones on any bytes."""
-    hashes = MinHasher(num_perm=1, ngram=ngram).shingle_hashes(text)
+    hashes = MinHasher(num_perm=1, ngram=ngram, unit=unit).shingle_hashes(text)
     assert hashes.dtype == np.uint32
-    assert hashes.tolist() == sorted(reference_shingles(text, ngram))
+    assert hashes.tolist() == sorted(reference_shingles(text, ngram, unit))
+
+
+def test_characters_are_those_of_the_text():
+    """For text, n-grams of characters are those that Python would slice."""
+    text = "naïve 日本 𝄞\n"
+    slices = {text[i : i + 3].encode() for i in range(len(text) - 2)}
+    expected = {hashed for part in slices for hashed in reference_shingles(part, 3, "character")}
+    assert MinHasher(1, ngram=3, unit="character").shingle_hashes(text).tolist() == sorted(expected)
+    assert len(expected) == len(text) - 2
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(BYTES, max_size=5), st.integers(1, 6), st.integers(1, 40), st.integers(0, 2**32 - 1))
-def test_signatures_equal_datasketch_on_any_bytes(texts, ngram, num_perm, seed):
-    """For any width, seed and n-gram the signature is datasketch's over the documented shingles."""
-    hasher = MinHasher(num_perm, seed=seed, ngram=ngram)
+@given(
+    st.lists(BYTES, max_size=5),
+    st.integers(1, 6),
+    st.integers(1, 40),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(sorted(UNITS)),
+)
+def test_signatures_equal_datasketch_on_any_bytes(texts, ngram, num_perm, seed, unit):
+    """For any width, seed, n-gram and unit the signature is datasketch's over the documented shingles."""
+    hasher = MinHasher(num_perm, seed=seed, ngram=ngram, unit=unit)
     signatures, counts = hasher.signatures(pa.array(texts, pa.binary()))
     assert signatures.shape == (len(texts), num_perm)
     for text, signature, count in zip(texts, signatures, counts, strict=True):
-        shingles = reference_shingles(text, ngram)
+        shingles = reference_shingles(text, ngram, unit)
         assert (count > 0) == bool(shingles)
         assert count >= len(shingles)
         np.testing.assert_array_equal(signature, datasketch_signature(shingles, num_perm, seed))
 
 
-@pytest.mark.parametrize(("num_perm", "num_files"), [(126, 200), (2048, 200)])
-def test_signatures_equal_datasketch_on_source_code(num_perm, num_files):
-    """At the widths of the experiments every bit agrees on 200 real files."""
+@pytest.mark.parametrize(
+    ("num_perm", "num_files", "unit"), [(126, 200, "word"), (2048, 200, "word"), (126, 50, "character")]
+)
+def test_signatures_equal_datasketch_on_source_code(num_perm, num_files, unit):
+    """At the widths of the experiments every bit agrees on real files, and on texts that fill blocks to the byte."""
     texts = source_files(num_files)
     assert len(texts) == num_files
-    hasher = MinHasher(num_perm)
+    texts = [*texts, *(b"".join(texts)[:size] for size in (4095, 4096, 4097, 8192))]
+    hasher = MinHasher(num_perm, unit=unit)
     signatures, _ = hasher.signatures(pa.array(texts, pa.large_binary()))
     for text, signature in zip(texts, signatures, strict=True):
         np.testing.assert_array_equal(signature, datasketch_signature(hasher.shingle_hashes(text), num_perm))
@@ -100,9 +122,10 @@ def test_signatures_equal_datasketch_on_source_code(num_perm, num_files):
 
 def test_shingles_equal_the_definition_on_source_code():
     """Real files span many internal blocks, which Hypothesis's short texts do not."""
-    hasher = MinHasher(num_perm=1)
-    for text in source_files(200)[::20]:
-        assert hasher.shingle_hashes(text).tolist() == sorted(reference_shingles(text, 5))
+    for unit, step in (("word", 20), ("character", 100)):
+        hasher = MinHasher(num_perm=1, unit=unit)
+        for text in source_files(200)[::step]:
+            assert hasher.shingle_hashes(text).tolist() == sorted(reference_shingles(text, 5, unit))
 
 
 @pytest.mark.parametrize(

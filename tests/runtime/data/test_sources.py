@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 
 from compiler.errors import UserError
 from compiler.ir import Columns, Reader
-from runtime.data import sources
-from runtime.data.sources import defect, read_documents, shard_range, split_bytes
+from runtime.data.sources import READ_SCHEMA, defect, json_lines, read_documents, shard_range, size_of, split_bytes
 from runtime.data.tables import DOCUMENT_SCHEMA, TableWriter, row_sizes
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "sources"
@@ -37,6 +36,15 @@ def read(reader, inputs=(), shards=1, **options):
         ):
             rows += batch.to_pylist()
     return rows, dropped
+
+
+def by_shard(reader, shards):
+    """The rows of each shard, and that their positions grow."""
+    parts = []
+    for shard in range(shards):
+        batches = read_documents(reader, [], shard, shards, on_drop=print)
+        parts.append([row for batch in batches for row in batch.to_pylist()])
+    return parts
 
 
 def parquet(folder, columns, name="a.parquet", **options):
@@ -125,7 +133,7 @@ def test_parquet_shards_are_the_rows_in_order(counts, group, shards, batch_bytes
 
 def test_only_the_row_groups_of_a_shard_are_read(tmp_path, monkeypatch):
     """A shard of a great file does not cost the whole file."""
-    reader = parquet(tmp_path, {"content": [f"{i}" for i in range(100)]}, row_group_size=10)
+    reader = parquet(tmp_path, {"content": [f"{i:02}" for i in range(100)]}, row_group_size=10)
     asked = []
     plain = pq.ParquetFile.iter_batches
 
@@ -135,8 +143,44 @@ def test_only_the_row_groups_of_a_shard_are_read(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", spy)
     batches = list(read_documents(reader, [], 2, 8, on_drop=print))
-    assert [row["content"] for batch in batches for row in batch.to_pylist()] == [f"{i}" for i in range(25, 37)]
+    assert [row["content"] for batch in batches for row in batch.to_pylist()] == [f"{i}" for i in range(25, 38)]
     assert asked == [2, 3]
+
+
+def test_shards_take_equal_bytes_rather_than_equal_rows(tmp_path):
+    """A file of few great documents beside one of many small ones."""
+    parquet(tmp_path, {"content": [f"{i}" * 10_000 for i in range(10, 20)]}, "a.parquet", use_dictionary=False)
+    reader = parquet(tmp_path, {"content": [f"{i}" for i in range(1000)]}, "b.parquet", use_dictionary=False)
+    parts = [read(reader)[0], *([row for row in shard if row] for shard in by_shard(reader, 4))]
+    assert [row["position"] for row in parts[0]] == list(range(1010))
+    assert [row for part in parts[1:] for row in part] == parts[0]
+    sizes = [sum(len(row["content"]) + 1 for row in part) for part in parts[1:]]
+    assert max(sizes) <= size_of(reader, []) / 4 + 20_001
+    assert min(sizes) >= size_of(reader, []) / 4 - 20_001
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    files=st.lists(st.lists(st.text("ab \u00e9", max_size=9), max_size=8), min_size=1, max_size=3).filter(any),
+    shards=st.integers(1, 9),
+    newline=st.booleans(),
+)
+def test_json_lines_shards_are_the_lines_in_order(files, shards, newline, tmp_path_factory):
+    """Cut at any byte, a plain file gives each line once, with its own number; a compressed one goes to one shard."""
+    folder = tmp_path_factory.mktemp("lines")
+    for k, texts in enumerate(files):
+        data = "\n".join(json.dumps({"content": text}, ensure_ascii=False) for text in texts).encode()
+        data += b"\n" if newline and texts else b""
+        if k == 1:
+            (folder / f"{k}.jsonl.gz").write_bytes(gzip.compress(data))
+        else:
+            (folder / f"{k}.jsonl").write_bytes(data)
+    reader = Reader(source="s", format="jsonl", location=f"{folder}/*", columns=BARE)
+    whole = read(reader)[0]
+    assert [row["content"] for row in whole] == [text for texts in files for text in texts]
+    assert [row["path"].rpartition("#")[2] for row in whole] == [f"{n}" for t in files for n in range(1, len(t) + 1)]
+    assert [row for part in by_shard(reader, shards) for row in part] == whole
+    assert sorted({row["position"] for row in whole}) == [row["position"] for row in whole]
 
 
 def test_parquet_columns_are_mapped_and_converted(tmp_path):
@@ -158,9 +202,10 @@ def test_parquet_columns_are_mapped_and_converted(tmp_path):
         1,
         on_drop=print,
     )
-    assert batch.schema.equals(DOCUMENT_SCHEMA)
+    assert batch.schema.equals(READ_SCHEMA)
     first, second = batch.to_pylist()
     assert first == {
+        "position": 0,
         "doc_id": "s/r/p",
         "source": "s",
         "repo": "r",
@@ -171,6 +216,7 @@ def test_parquet_columns_are_mapped_and_converted(tmp_path):
         "content": "one",
     }
     assert second == {
+        "position": 1,
         "doc_id": "s//a.parquet#2",
         "source": "s",
         "repo": "",
@@ -192,7 +238,8 @@ def test_own_documents_come_back_as_written(tmp_path):
     with TableWriter(tmp_path, DOCUMENT_SCHEMA, max_rows=2) as writer:
         writer.write_rows(rows)
     reader = Reader(source="s", format="documents")
-    assert read(reader, writer.files, shards=3) == (rows, [])
+    placed = [{**row, "position": i} for i, row in enumerate(rows)]
+    assert read(reader, writer.files, shards=3) == (placed, [])
     with TableWriter(tmp_path / "empty", DOCUMENT_SCHEMA) as empty:
         pass
     assert read(reader, empty.files, shards=2) == ([], [])
@@ -395,7 +442,7 @@ def test_a_bad_line_is_named(tmp_path, line, said):
 
 def test_a_line_without_end_is_refused(tmp_path, monkeypatch):
     """Memory is bounded: a file without line breaks is not read whole to find that out."""
-    monkeypatch.setattr(sources, "MAX_LINE_BYTES", 100)
+    monkeypatch.setattr(json_lines, "MAX_LINE_BYTES", 100)
     with pytest.raises(UserError, match="longer than 100 bytes"):
         read(lines(tmp_path, {"content": "x" * 200}))
 

@@ -164,22 +164,28 @@ STATS: dict[str, dict[str, Any]] = {
         "dropped": {"empty": 2, "too_large": 3},
         "languages": {"python": 10, "html": 5},
         "bytes": {"python": 1000, "html": 500},
+        "seen": {"python": 12, "html": 6, "(none)": 2},
     },
-    "code/hold-out": {"in": 15, "kept": 14, "dropped": {"near_twin": 1}},
+    "code/hold-out": {"in": 15, "kept": 14, "dropped": {"near_twin": 1}, "languages": {"python": 9, "html": 5}},
     "code/deduplicate/cluster": {
         "in": 14,
         "kept": 10,
+        "languages": {"python": 8, "html": 2},
         "dropped": {"exact_duplicate": 3, "near_duplicate": 1},
     },
     "code/refine": {
         "in": 10,
         "kept": 6,
-        "dropped": {f"rule_{i}": 1 for i in range(4)},
+        "dropped": {"num_lines_min": 2, "frac_chars_comments_max": 1, "rule_0": 1},
+        "signals": {
+            "num_lines": {"code": {"3": 2, "10": 6}},
+            "frac_chars_comments": {"code": {"2": 5, "38": 1}, "text": {"0": 50}},
+        },
         "languages": {"python": 5, "html": 1},
         "bytes": {"python": 500, "html": 100},
         "redactions": {"email": 7, "copyright": 2},
     },
-    "code/downsample": {"in": 6, "kept": 5, "dropped": {"language_cap": 1}},
+    "code/downsample": {"in": 6, "kept": 5, "dropped": {"language_cap": 1}, "languages": {"python": 5}},
     "algo/selectkeywords": {"in": 5, "kept": 2, "dropped": {"no_keyword": 3}},
     "code/pack": {"documents": 4, "tokens": 4000},
     "algo/pack": {"documents": 2, "tokens": 900},
@@ -188,14 +194,14 @@ STATS: dict[str, dict[str, Any]] = {
     "alpha/train": {"loss_tokens": 1900, "final_loss": 4.5, "tokens_per_second": 1234.5},
 }
 
-# doc_id, language, bytes, held out; the selections keep all but d (capped) and, for algo, a and c.
+# position, language, bytes, held out; the selections keep all but the last (capped) and, for algo, 0 and 2.
 DOCUMENTS = (
-    ("a", "python", 300, False),
-    ("b", "python", 80, True),
-    ("c", "html", 100, False),
-    ("d", "html", 60, False),
+    (0, "python", 300, False),
+    (1, "python", 80, True),
+    (2, "html", 100, False),
+    (3, "html", 60, False),
 )
-SELECTED = {"code/downsample": ("a", "b", "c"), "algo/selectkeywords": ("a", "c")}
+SELECTED = {"code/downsample": (0, 1, 2), "algo/selectkeywords": (0, 2)}
 BITS = {"alpha": (3.0, 2.5), "gamma": (2.25, 2.5), "delta": (2.75, 2.5)}
 
 
@@ -205,12 +211,16 @@ def write(task: Task, out: Path, shard: int) -> None:
         (out / name).mkdir(parents=True)
     if isinstance(task.op, ir.Refine):
         rows = DOCUMENTS if shard == 0 else ()
-        names = ("doc_id", "language", "bytes", "held_out")
-        types = (pa.string(), pa.string(), pa.int64(), pa.bool_())
+        names = ("position", "language", "bytes", "held_out")
+        types = (pa.int64(), pa.string(), pa.int64(), pa.bool_())
         columns = {n: pa.array([row[i] for row in rows], t) for i, (n, t) in enumerate(zip(names, types, strict=True))}
         table(out / "documents", pa.table(columns))
+        rules = (("num_lines_min", 4.0), ("num_lines_min", 5.0), ("frac_chars_comments_max", 0.96), ("rule_0", None))
+        rules = rules if shard == 0 else ()
+        columns = {"rule": pa.array([r for r, _ in rules], pa.string()), "value": [v for _, v in rules]}
+        table(out / "dropped", pa.table({**columns, "value": pa.array(columns["value"], pa.float64())}))
     elif task.id in SELECTED:
-        table(out / "selection", pa.table({"doc_id": list(SELECTED[task.id])}))
+        table(out / "selection", pa.table({"position": list(SELECTED[task.id])}))
     elif isinstance(task.op, ir.MakePairs):
         languages = ["python", "python", "go", None] if shard == 0 else []
         table(out / "pairs", pa.table({"language": pa.array(languages, pa.string())}))

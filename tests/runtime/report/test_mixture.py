@@ -40,7 +40,7 @@ def test_fine_tuning_asks_for_no_share(by_stage: dict[str, StageMix]):
 
 
 def test_languages_are_those_of_selected_training_documents(by_stage: dict[str, StageMix]):
-    """b is held out and d is not selected: 300 bytes of Python and 100 of HTML are left."""
+    """1 is held out and 3 is not selected: 300 bytes of Python and 100 of HTML are left."""
     assert dict(by_stage["alpha"].languages) == pytest.approx({"python": 0.75, "html": 0.25})
 
 

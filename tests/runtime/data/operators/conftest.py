@@ -15,7 +15,7 @@ import pytest
 from compiler.emit.duckdb_sql import queries
 from compiler.ir import Operator
 from runtime.data.bpe import TOKENIZER_FILE, Encoder, train_bpe
-from runtime.data.refined import REFINED_SCHEMA
+from runtime.data.refined import REFINED_SCHEMA, SELECTION_SCHEMA
 from runtime.data.tables import DOCUMENT_SCHEMA
 from runtime.task import Artifact, TaskContext
 
@@ -86,6 +86,17 @@ class Bench:
         return Artifact(path=path, manifest={"stats": stats[0] if shards == 1 else stats})
 
 
+def position_of(name: str) -> int:
+    """A position for a name of at most 7 letters; positions stand in the order of names, which `name_at` gives back."""
+    assert len(name) <= 7
+    return int.from_bytes(name.encode().ljust(7, b"\0"))
+
+
+def name_at(position: int) -> str:
+    """The name that stands at a position."""
+    return position.to_bytes(7).rstrip(b"\0").decode()
+
+
 def rows(artifact: Artifact, output: str) -> list[dict[str, Any]]:
     """The rows of one output, in the order of its files."""
     return [row for file in artifact.files(output) for row in pq.read_table(file).to_pylist()]
@@ -108,7 +119,13 @@ def document(doc_id: str, content: str, **more: Any) -> dict[str, Any]:
 def refined(doc_id: str, content: str, **more: Any) -> dict[str, Any]:
     """A row of REFINED_SCHEMA: Python, not held out."""
     row = document(doc_id, content, language="python")
-    return {**row, "bytes": len(content.encode()), "held_out": False, **more}
+    return {**row, "bytes": len(content.encode()), "held_out": False, "position": 0, **more}
+
+
+def dealt(found: Sequence[Mapping[str, Any]], files: int) -> dict[str, int]:
+    """The position of each document once its rows are dealt out to files, which stand one after another."""
+    order = [found[n]["doc_id"] for k in range(files) for n in range(k, len(found), files)]
+    return {doc_id: position for position, doc_id in enumerate(order)}
 
 
 def documents_of(bench: Bench, found: Rows, files: int = 1) -> Artifact:
@@ -116,9 +133,24 @@ def documents_of(bench: Bench, found: Rows, files: int = 1) -> Artifact:
     return bench.table("documents", found, DOCUMENT_SCHEMA, files)
 
 
-def refined_of(bench: Bench, found: Rows, files: int = 1) -> Artifact:
+def refined_of(bench: Bench, found: Sequence[Mapping[str, Any]], files: int = 1) -> Artifact:
     """Documents as refine writes them."""
-    return bench.table("documents", found, REFINED_SCHEMA, files)
+    positions = dealt(found, files)
+    return bench.table(
+        "documents", [{**row, "position": positions[row["doc_id"]]} for row in found], REFINED_SCHEMA, files
+    )
+
+
+def selection_of(bench: Bench, documents: Artifact, *doc_ids: str) -> Artifact:
+    """A selection of clean documents by their ids."""
+    chosen = [{"position": row["position"]} for row in rows(documents, "documents") if row["doc_id"] in doc_ids]
+    return bench.table("selection", chosen, SELECTION_SCHEMA)
+
+
+def selected(documents: Artifact, selection: Artifact) -> list[str]:
+    """The ids of the documents of a selection, sorted."""
+    names = {row["position"]: row["doc_id"] for row in rows(documents, "documents")}
+    return sorted(names[row["position"]] for row in rows(selection, "selection"))
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from runtime.data.bpe import Encoder
 from runtime.data.indexed import IndexedReader
 from runtime.data.operators.instructions import PAIRS_SCHEMA, chat_tokens, encode_pairs, make_pairs, read_pairs
 from runtime.task import Artifact
-from tests.runtime.data.operators.conftest import Bench, refined, refined_of, rows, text
+from tests.runtime.data.operators.conftest import Bench, refined, refined_of, rows, selection_of, text
 
 FUNCTION = '''\
 def {name}(value):
@@ -45,8 +45,9 @@ def test_pairs_of_training_documents_in_the_languages_asked_for(bench: Bench) ->
         refined("r/none.txt", "text", language=None),
     ]
     op = ir.MakePairs(dataset="d", languages=("python",))
-    selection = bench.table("selection", [{"doc_id": row["doc_id"]} for row in found if row["doc_id"] != "r/out.py"])
-    artifact = bench.run(make_pairs, op, documents=[refined_of(bench, found)], selection=[selection])
+    documents = refined_of(bench, found)
+    selection = selection_of(bench, documents, *(row["doc_id"] for row in found if row["doc_id"] != "r/out.py"))
+    artifact = bench.run(make_pairs, op, documents=[documents], selection=[selection])
     assert text(artifact, "pairs", "pair_id", "language", "output") == (
         "r/a.py#4 | python |     one = 1\n    return value + one\n"
     )

@@ -16,7 +16,7 @@ from runtime.data.bpe import TOKENIZER_FILE, Encoder
 from runtime.data.indexed import IndexedReader
 from runtime.data.operators.tokens import encode, import_tokenizer, pack, train_bpe
 from runtime.task import Artifact
-from tests.runtime.data.operators.conftest import TEXT, Bench, refined, refined_of, rows, text
+from tests.runtime.data.operators.conftest import TEXT, Bench, refined, refined_of, rows, selection_of, text
 
 SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|pad|>")
 
@@ -32,9 +32,10 @@ def test_a_tokenizer_is_trained_on_what_is_selected_and_not_held_out(bench: Benc
     """Other documents do not change a byte of it."""
     found = [refined("r/a", TEXT), refined("r/b", TEXT.replace("function", "method"))]
     noise = [refined("r/held", "zq" * 999, held_out=True), refined("r/out", "qz" * 999)]
-    selection = bench.table("selection", [{"doc_id": f"r/{name}"} for name in ("a", "b", "held")])
+    documents = refined_of(bench, found + noise, files=2)
+    selection = selection_of(bench, documents, *(f"r/{name}" for name in ("a", "b", "held")))
     plain = train(bench, refined_of(bench, found))
-    other = train(bench, refined_of(bench, found + noise, files=2), **{"selection__d": [selection]})
+    other = train(bench, documents, **{"selection__d": [selection]})
     one, two = ((a.path / "tokenizer" / TOKENIZER_FILE).read_bytes() for a in (plain, other))
     assert one == two
     assert Encoder.load(plain.path / "tokenizer" / TOKENIZER_FILE).vocab_size == 280
@@ -94,7 +95,7 @@ def test_encode_leaves_out_what_is_held_out_or_not_selected(
         "r/c": "def c(value):\n<|endoftext|>",
     }
     assert artifact.manifest["stats"] == {"documents": 2, "tokens": sum(map(len, tokens.values()))}
-    selection = bench.table("selection", [{"doc_id": "r/a"}, {"doc_id": "r/b"}])
+    selection = selection_of(bench, documents, "r/a", "r/b")
     chosen = encoded(bench, tokenizer, documents, selection=[selection])
     assert text(chosen, "tokens", "doc_id") == "r/a\n"
 

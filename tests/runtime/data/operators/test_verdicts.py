@@ -11,10 +11,11 @@ from compiler import ir
 from compiler.errors import UserError
 from runtime.data.operators.verdicts import cluster, drop_twins, edges
 from runtime.task import Artifact
-from tests.runtime.data.operators.conftest import Bench, text
+from tests.runtime.data.operators.conftest import Bench, name_at, position_of, rows, text
 
 KEYS = pa.schema(
     {
+        "position": pa.int64(),
         "doc_id": pa.string(),
         "repo": pa.string(),
         "language": pa.string(),
@@ -23,16 +24,40 @@ KEYS = pa.schema(
         "bytes": pa.int64(),
         "held_out": pa.bool_(),
         "sha256": pa.binary(),
-        "near_0": pa.list_(pa.uint64()),
+        "near_0_0": pa.uint64(),
+        "near_0_1": pa.uint64(),
     }
 )
-REPOSITORIES = pa.schema({"repo": pa.string(), "sha256": pa.binary(), "near": pa.list_(pa.uint64())})
+REPOSITORIES = pa.schema(
+    {"item": pa.int64(), "repo": pa.string(), "sha256": pa.binary(), "near_0_0": pa.uint64(), "near_0_1": pa.uint64()}
+)
 
 
 def key(doc_id: str, digest: str, near: list[int] | None = None, **more: Any) -> dict[str, Any]:
-    """A key row; the id is REPO/PATH."""
-    row = {"doc_id": doc_id, "repo": doc_id.partition("/")[0], "language": "python", "stars": 0, "commit_time": 0}
-    return {**row, "bytes": 1, "held_out": False, "sha256": digest.encode(), "near_0": near, **more}
+    """A key row; the id is REPO/PATH, of at most 7 letters, and the position the one that stands for it."""
+    row = {
+        "position": position_of(doc_id),
+        "doc_id": doc_id,
+        "repo": doc_id.partition("/")[0],
+        "language": "python",
+        "stars": 0,
+        "commit_time": 0,
+    }
+    bands = dict(zip(("near_0_0", "near_0_1"), near or (None, None), strict=True))
+    return {**row, "bytes": 1, "held_out": False, "sha256": digest.encode(), **bands, **more}
+
+
+def named(artifact: Artifact, output: str, *columns: str) -> str:
+    """The rows of one output as text, with names in place of positions and items."""
+    found = [
+        " | ".join(name_at(row[c]) if c in ("position", "first", "second") else str(row[c]) for c in columns)
+        for row in rows(artifact, output)
+    ]
+    return "".join(f"{line}\n" for line in sorted(found))
+
+
+EDGE = ("first", "second", "band")
+KEPT = ("position", "language", "held_out")
 
 
 def keys_of(bench: Bench, *found: dict[str, Any]) -> Artifact:
@@ -62,15 +87,16 @@ def test_edges_go_from_the_least_item_of_a_bucket(bench: Bench) -> None:
     )
     op = ir.Edges(granularity="file", exact=True, key=0, bands=2)
     whole = bench.run(edges, op, keys=[keys], kept=[keys])
-    assert text(whole, "edges") == "r/a | r/b | 0\nr/a | r/c | 1\nr/c | r/d | 2\n"
-    assert text(bench.run(edges, op, 3, keys=[keys], kept=[keys]), "edges") == text(whole, "edges")
+    assert named(whole, "edges", *EDGE) == "r/a | r/b | 0\nr/a | r/c | 1\nr/c | r/d | 2\n"
+    for shards in (2, 3, 7):
+        assert text(bench.run(edges, op, shards, keys=[keys], kept=[keys]), "edges") == text(whole, "edges")
     assert whole.manifest["stats"] == {"edges": 3}
 
 
 def test_only_kept_items_have_edges(bench: Bench) -> None:
     """A document that a step before dropped does not hold a cluster together."""
     keys = keys_of(bench, key("r/a", "1", [1, 9]), key("r/b", "2", [1, 2]), key("r/c", "3", [8, 2]))
-    kept = bench.table("kept", [{"doc_id": "r/a"}, {"doc_id": "r/c"}])
+    kept = bench.table("kept", [{"position": position_of("r/a")}, {"position": position_of("r/c")}])
     op = ir.Edges(granularity="file", exact=True, key=0, bands=2)
     assert text(bench.run(edges, op, keys=[keys], kept=[kept]), "edges") == ""
 
@@ -92,7 +118,7 @@ def test_the_survivor_has_most_stars_then_the_latest_commit_then_the_lowest_id(
     loser = "r/b" if survivor == "r/a" else "r/a"
     for order, shards in ((found, 1), (found[::-1], 3)):
         artifact = deduplicated(bench, keys_of(bench, *order), shards=shards)
-        assert text(artifact, "kept") == f"{survivor} | r | python | False\n"
+        assert named(artifact, "kept", *KEPT) == f"{survivor} | python | False\n"
         assert text(artifact, "dropped") == f"{loser} | deduplicate | exact_duplicate | None | 0.5 | {survivor}\n"
 
 
@@ -107,13 +133,14 @@ def test_clusters_are_connected_components(bench: Bench) -> None:
         key("r/e", "5", [12, 22], held_out=True, language=None),
     )
     artifact = deduplicated(bench, keys)
-    assert text(artifact, "kept") == "r/b | r | python | False\nr/e | r | None | True\n"
+    assert named(artifact, "kept", *KEPT) == "r/b | python | False\nr/e | None | True\n"
     assert text(artifact, "dropped", "doc_id", "rule", "kept") == (
         "r/a | near_duplicate | r/b\nr/c | near_duplicate | r/b\nr/d | exact_duplicate | r/b\n"
     )
     assert artifact.manifest["stats"] == {
         "in": 5,
         "kept": 2,
+        "languages": {"(none)": 1, "python": 1},
         "dropped": {"exact_duplicate": 1, "near_duplicate": 2},
         "clusters": 1,
     }
@@ -125,22 +152,25 @@ def test_a_repositorys_verdict_applies_to_all_its_files(bench: Bench) -> None:
         bench,
         key("fork/a", "1", stars=1),
         key("fork/b", "9", stars=8),
-        key("origin/a", "1", stars=9),
-        key("origin/b", "2", stars=2),
-        key("single/a", "1"),
+        key("orig/a", "1", stars=9),
+        key("orig/b", "2", stars=2),
+        key("solo/a", "1"),
     )
-    near = {"fork": [1, 2], "origin": [1, 3], "single": [4, 4]}
-    found = [{"repo": repo, "sha256": repo.encode(), "near": bands} for repo, bands in near.items()]
+    near = {"fork": [1, 2], "orig": [1, 3], "solo": [4, 4]}
+    found = [
+        {"item": position_of(f"{repo}/a"), "repo": repo, "sha256": repo.encode(), "near_0_0": one, "near_0_1": other}
+        for repo, (one, other) in near.items()
+    ]
     repositories = bench.table("keys", found, REPOSITORIES)
     op = ir.Edges(granularity="repository", exact=True, key=0, bands=2)
     joined = bench.run(edges, op, keys=[repositories], kept=[keys])
-    assert text(joined, "edges") == "fork | origin | 1\n"
+    assert named(joined, "edges", *EDGE) == "fork/a | orig/a | 1\n"
     verdict = ir.Cluster(step="deduplicate", granularity="repository", threshold=0.5)
     inputs = {"keys": [keys], "kept": [keys], "edges": [joined], "repositories": [repositories]}
     artifact = bench.run(cluster, verdict, **inputs)
-    assert text(artifact, "kept", "doc_id") == "origin/a\norigin/b\nsingle/a\n"
+    assert named(artifact, "kept", "position") == "orig/a\norig/b\nsolo/a\n"
     assert text(artifact, "dropped", "doc_id", "rule", "kept") == (
-        "fork/a | near_duplicate | origin\nfork/b | near_duplicate | origin\n"
+        "fork/a | near_duplicate | orig\nfork/b | near_duplicate | orig\n"
     )
 
 
@@ -156,15 +186,20 @@ def test_twins_of_held_out_documents_are_dropped(bench: Bench) -> None:
         key("r/two", "4", [30, 40]),
         key("r/short", "5", None),
     )
-    artifact = bench.run(drop_twins, ir.DropTwins(step="hold-out", key=0, threshold=0.9), keys=[keys])
-    assert text(artifact, "kept", "doc_id", "held_out") == (
+    artifact = bench.run(drop_twins, ir.DropTwins(step="hold-out", key=0, bands=2, threshold=0.9), keys=[keys])
+    assert named(artifact, "kept", "position", "held_out") == (
         "held/x | True\nheld/y | True\nr/one | False\nr/short | False\nr/two | False\n"
     )
     assert text(artifact, "dropped") == (
         "r/exact | hold-out | held_out_exact | None | 0.9 | held/x\n"
         "r/near | hold-out | held_out_near | None | 0.9 | held/y\n"
     )
-    assert artifact.manifest["stats"] == {"in": 7, "kept": 5, "dropped": {"held_out_exact": 1, "held_out_near": 1}}
+    assert artifact.manifest["stats"] == {
+        "in": 7,
+        "kept": 5,
+        "dropped": {"held_out_exact": 1, "held_out_near": 1},
+        "languages": {"python": 5},
+    }
 
 
 def test_ids_that_occur_twice_are_named(bench: Bench) -> None:
@@ -173,7 +208,7 @@ def test_ids_that_occur_twice_are_named(bench: Bench) -> None:
     keys = keys_of(bench, *found)
     said = "document ids are not unique: 'r/a' 2 times, 'r/b' 3 times, 'r/d' 2 times"
     with pytest.raises(UserError, match=said):
-        bench.run(drop_twins, ir.DropTwins(step="hold-out", key=0), keys=[keys])
+        bench.run(drop_twins, ir.DropTwins(step="hold-out", key=0, bands=2), keys=[keys])
     with pytest.raises(UserError, match=said):
         deduplicated(bench, keys)
 
@@ -181,20 +216,25 @@ def test_ids_that_occur_twice_are_named(bench: Bench) -> None:
 def test_twins_of_what_another_data_set_holds_out_are_dropped(bench: Bench) -> None:
     """Its keys may have other columns beside the common one; its documents are not kept here."""
     keys = keys_of(bench, key("r/exact", "1", [10, 20]), key("r/near", "2", [30, 99]), key("r/own", "3", [5, 6]))
-    other = KEYS.append(pa.field("near_1", pa.list_(pa.uint64())))
-    elsewhere = [key("held/x", "1", [7, 8], held_out=True, near_1=[1]), key("held/y", "9", [30, 40], held_out=True)]
+    other = KEYS.append(pa.field("near_1_0", pa.uint64()))
+    elsewhere = [key("held/x", "1", [7, 8], held_out=True, near_1_0=1), key("held/y", "9", [30, 40], held_out=True)]
     held = bench.table("keys", [*elsewhere, key("other/z", "3", [5, 6])], other)
-    artifact = bench.run(drop_twins, ir.DropTwins(step="hold-out", key=0), keys=[keys], held=[held])
-    assert text(artifact, "kept", "doc_id") == "r/own\n"
+    artifact = bench.run(drop_twins, ir.DropTwins(step="hold-out", key=0, bands=2), keys=[keys], held=[held])
+    assert named(artifact, "kept", "position") == "r/own\n"
     assert text(artifact, "dropped", "doc_id", "rule", "kept") == (
         "r/exact | held_out_exact | held/x\nr/near | held_out_near | held/y\n"
     )
-    assert artifact.manifest["stats"] == {"in": 3, "kept": 1, "dropped": {"held_out_exact": 1, "held_out_near": 1}}
+    assert artifact.manifest["stats"] == {
+        "in": 3,
+        "kept": 1,
+        "dropped": {"held_out_exact": 1, "held_out_near": 1},
+        "languages": {"python": 1},
+    }
 
 
 def test_a_held_out_document_survives_its_cluster(bench: Bench) -> None:
     """Stars of a copy do not take its place."""
     keys = keys_of(bench, key("r/a", "1", stars=9), key("r/b", "1", held_out=True))
     artifact = deduplicated(bench, keys)
-    assert text(artifact, "kept") == "r/b | r | python | True\n"
+    assert named(artifact, "kept", *KEPT) == "r/b | python | True\n"
     assert text(artifact, "dropped", "doc_id", "kept") == "r/a | r/b\n"

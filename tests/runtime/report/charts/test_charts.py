@@ -11,6 +11,7 @@ from runtime.report.charts import svg
 from runtime.report.charts.bar import bar
 from runtime.report.charts.bits_bars import BitsPair, bits_bars
 from runtime.report.charts.collision import collision_curve, probability
+from runtime.report.charts.histogram import histogram
 from runtime.report.charts.scale import MAX_POINTS
 from runtime.report.charts.step_curve import StepSeries, step_curve
 from runtime.report.charts.task_graph import Node, task_graph
@@ -27,6 +28,8 @@ DRAWINGS = {
     "many points": step_curve([HUGE], "Loss", 1080),
     "many stages": step_curve([StepSeries(name=f"stage{i}", steps=1, points=[(1, i)]) for i in range(20)], "Loss", 350),
     "a hostile stage": step_curve([StepSeries(name=HOSTILE, steps=500, points=[(1, 1.0)])], HOSTILE, 1080),
+    "a histogram": histogram([0, 1, 2], [3, 4], [0, 2], 1.0, (HOSTILE, "> 1")),
+    "a histogram of nothing": histogram([0, 1, 2], [0, 0], [0, 0], 1.0, ("x", "> 1")),
     "no bits": bits_bars([], "5-gram", 350),
     "bits not measured": bits_bars([BitsPair(stage="a", model=None, yardstick=None)], "5-gram", 350),
     "zero bits": bits_bars([BitsPair(stage="a", model=0.0, yardstick=None)], "5-gram", 350),
@@ -141,3 +144,25 @@ def test_text_and_attributes_are_escaped():
     assert svg.element("rect", class_='"><script>').count("<") == 1
     assert svg.text("", 0, 0) == ""
     assert svg.number(1e-9) == "0"
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 2.0, 99.0])
+def test_a_histogram_draws_every_document_and_the_threshold(threshold: float) -> None:
+    """Whatever the threshold, also beyond the last edge; bars end to end within the drawing."""
+    chart = histogram([0, 1, 2, 3, 4], [0, 7, 1000, 3], [0, 7, 0, 1], threshold, ("num_lines", f"> {threshold}"))
+    assert [chart.count(f'class="{name}"') for name in ("kept", "dropped", "threshold")] == [2, 2, 1]
+    assert f"1,010 documents measured, 8 dropped where &gt; {threshold}" in chart
+    places = [float(x) for x in re.findall(r'<rect x="([\d.]+)"', chart)]
+    assert places == sorted(places) and places[0] > 0
+
+
+def test_a_few_documents_among_many_can_be_seen() -> None:
+    """One of a million is two pixels high."""
+    chart = histogram([0, 1, 2], [1_000_000, 1], [0, 1], 1.0, ("x", "> 1"))
+    assert 'height="2" class="dropped"' in chart
+
+
+def test_a_histogram_over_powers_of_ten_is_labelled_at_them() -> None:
+    bounds = [0.0, *(10 ** (i / 5) for i in range(21))]
+    chart = histogram(bounds, [1] * 21, [0] * 21, 5.0, ("num_lines", "< 5"))
+    assert re.findall(r'text-anchor="middle" class="tick">([^<]+)<', chart) == ["0", "10", "1000", "num_lines"]
