@@ -57,6 +57,9 @@ WHERE item <> first
 ORDER BY first, second"""
 
 
+_SURVIVOR = "position, language, held_out, sha256"
+
+
 def drop_twins(op: ir.DropTwins) -> dict[str, str]:
     """Training documents in a bucket with a held-out document of any data set (view `held_keys`)."""
     found = """\
@@ -81,7 +84,7 @@ FROM (
 {found}
 )
 GROUP BY position""",
-        "kept": "SELECT position, language, held_out FROM keys ANTI JOIN twin USING (position) ORDER BY position",
+        "kept": f"SELECT {_SURVIVOR} FROM keys ANTI JOIN twin USING (position) ORDER BY position",
         "dropped": f"""\
 SELECT doc_id, {literal(op.step)} AS step,
   CASE WHEN band = 0 THEN 'held_out_exact' ELSE 'held_out_near' END AS rule,
@@ -193,7 +196,7 @@ CREATE TEMP TABLE loser AS
 SELECT item >> {CHUNK_BITS} AS position, item & {(1 << CHUNK_BITS) - 1} AS chunk, name AS doc_id, same, kept
 FROM ranked WHERE rank > 1"""
 
-_KEPT = "SELECT position, language, held_out FROM kept ANTI JOIN loser USING (position) ORDER BY position"
+_KEPT = f"SELECT {_SURVIVOR} FROM kept ANTI JOIN loser USING (position) ORDER BY position"
 
 _KEPT_PARTS = """\
 WITH touched AS (
@@ -203,7 +206,7 @@ WITH touched AS (
   FROM touched ANTI JOIN loser USING (position, chunk)
   GROUP BY position
 )
-SELECT position, language, held_out, parts
+SELECT position, language, held_out, sha256, parts
 FROM kept LEFT JOIN shortened USING (position)
 WHERE parts IS NOT NULL OR position NOT IN (SELECT position FROM loser)
 ORDER BY position"""

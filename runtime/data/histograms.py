@@ -17,7 +17,12 @@ BINS = 40
 # Counts: five bins to a factor of ten, up to 10 ** 8; bin 0 holds those below 1.
 _PER_DECADE = 5
 # Signals without a largest value whose thresholds need finer bins than a factor.
-_LINEAR = {"mean_word_length": (0.0, 20.0), "entropy_unigram": (0.0, 12.0)}
+_LINEAR = {
+    "mean_word_length": (0.0, 20.0),
+    "entropy_unigram": (0.0, 12.0),
+    "frac_lines_func_ratio": (0.0, 1.0),
+    "score_lines_no_logic": (0.0, 1.0),
+}
 
 
 @cache

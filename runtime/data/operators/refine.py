@@ -10,12 +10,14 @@ from typing import Any
 import pyarrow as pa
 
 from compiler import ir
+from compiler.errors import UserError
 from runtime.data import duck
 from runtime.data.expressions import Expressions, Subject
 from runtime.data.funnel import Funnel
 from runtime.data.histograms import Histograms
 from runtime.data.languages import doc_type
 from runtime.data.operators.reading import documents
+from runtime.data.operators.sign import digests_of
 from runtime.data.operators.verdicts import kept_files, refuse_double_ids
 from runtime.data.redact import redact
 from runtime.data.refined import REFINED_SCHEMA, Verdicts
@@ -25,7 +27,7 @@ from runtime.data.treesitter.isolated import parser_process
 from runtime.task import TaskContext
 
 Failing = tuple[str, float | None, float | None]  # rule, value, threshold
-VERDICT = ("language", "held_out", "parts")
+VERDICT = ("language", "held_out", "sha256", "parts")
 PARSER_FAILED = "parser_failed"
 """Drops a document of which the parser dies; there is no switch for it, and no rule of the catalogue has its name."""
 
@@ -43,7 +45,9 @@ def refine(op: ir.Refine, ctx: TaskContext) -> None:
     ):
         for batch in documents(op.readers, ctx, None):
             indices, verdicts = survivors.of(batch.column("position").to_numpy())
-            rows = zip(batch.take(pa.array(indices, pa.int64())).to_pylist(), verdicts.to_pylist(), strict=True)
+            left = batch.take(pa.array(indices, pa.int64()))
+            _refuse_changed(left, verdicts)
+            rows = zip(left.to_pylist(), verdicts.drop_columns("sha256").to_pylist(), strict=True)
             kept = []
             for row, failing in judge.batch((what_is_left(row | verdict) for row, verdict in rows), expressions):
                 if failing:
@@ -54,6 +58,18 @@ def refine(op: ir.Refine, ctx: TaskContext) -> None:
             writer.write_rows(kept)
             ctx.progress(writer.rows, 0, "documents")
     ctx.stats.update(funnel.stats(), redactions=dict(judge.redactions), signals=judge.histograms.stats())
+
+
+def _refuse_changed(documents: pa.RecordBatch, verdicts: pa.Table) -> None:
+    """A file that was changed, added or removed since sign read the source would be judged in another's place."""
+    now, then = digests_of(documents.column("content")), verdicts.column("sha256").to_pylist()
+    changed = [row for row, (one, other) in enumerate(zip(now, then, strict=True)) if one != other]
+    if changed:
+        name = documents.column("doc_id")[changed[0]].as_py()
+        raise UserError(
+            f"the source changed since it was signed: at the place of {name!r} stood another text",
+            fix="compile and submit again, once nobody writes to the source",
+        )
 
 
 def what_is_left(row: dict[str, Any]) -> dict[str, Any]:

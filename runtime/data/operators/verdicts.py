@@ -23,7 +23,11 @@ from runtime.data.tables import DROPPED_SCHEMA, TableWriter, schema_of
 from runtime.task import TaskContext
 
 EDGE_SCHEMA = schema_of({"first": pa.int64(), "second": pa.int64(), "band": pa.int32()})
-KEPT_SCHEMA = schema_of({"position": pa.int64(), "language": pa.string(), "held_out": pa.bool_()})
+KEPT_SCHEMA = schema_of(
+    {"position": pa.int64(), "language": pa.string(), "held_out": pa.bool_(), "sha256": pa.binary()}
+)
+"""A document that is left; by its SHA-256 refine sees that it reads what was judged."""
+
 CHUNKS_KEPT_SCHEMA = schema_of({**{f.name: f.type for f in KEPT_SCHEMA}, "parts": pa.list_(pa.int64())})
 """`parts`: start and stop in bytes of each chunk that is left, one after the other; null: the whole document."""
 

@@ -14,7 +14,7 @@ import resource
 import signal
 import sys
 import traceback
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from runtime.processes import die_with_parent
 
@@ -25,20 +25,20 @@ STACK_BYTES = 8 << 20
 _LENGTH_BYTES = 8
 
 
-def send(stream: BinaryIO, message: Any) -> None:
+def send(stream: IO[bytes], message: Any) -> None:
     """Write one message."""
     data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
     stream.write(len(data).to_bytes(_LENGTH_BYTES, "little") + data)
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> Any:
+def receive(stream: IO[bytes]) -> Any:
     """Read one message; raises EOFError where the other side is gone, also in the middle of one."""
     size = int.from_bytes(_exactly(stream, _LENGTH_BYTES), "little")
     return pickle.loads(_exactly(stream, size))  # noqa: S301 - from our own child or parent
 
 
-def _exactly(stream: BinaryIO, size: int) -> bytes:
+def _exactly(stream: IO[bytes], size: int) -> bytes:
     data = stream.read(size)
     if len(data) < size:
         raise EOFError
@@ -55,7 +55,7 @@ def bound_memory(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def serve(jobs: BinaryIO, answers: BinaryIO) -> None:
+def serve(jobs: IO[bytes], answers: IO[bytes]) -> None:
     """Answer jobs until there are no more; ends the process where memory is used up."""
     while True:
         try:

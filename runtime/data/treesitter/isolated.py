@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
+from compiler.errors import UserError
 from runtime.data.treesitter import child
 from runtime.data.treesitter.counting import Structure
 from runtime.data.treesitter.counting import structure as _structure
@@ -35,7 +36,10 @@ _Result = TypeVar("_Result")
 
 # How a process ends that got no memory, or whose C code went wrong. SIGKILL and SIGTERM come from outside.
 _OWN_DEATHS = {child.OUT_OF_MEMORY, *(-n for n in (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE))}
-_START = "import sys; sys.path[:] = sys.argv[3:]; from runtime.data.treesitter.child import main; main(*map(int, sys.argv[1:3]))"
+_START = (
+    "import sys; sys.path[:] = sys.argv[3:]; "
+    "from runtime.data.treesitter.child import main; main(*map(int, sys.argv[1:3]))"
+)
 
 _local = threading.local()
 
@@ -57,8 +61,8 @@ def structure(source: bytes, language: str) -> Structure | None:
 def call(function: Callable[_Parameters, _Result], *args: _Parameters.args, **options: _Parameters.kwargs) -> _Result:
     """The function's result, computed in this thread's child; function, arguments and result are pickled.
 
-    Raises ParserFailed where the child dies of it, and RuntimeError where the function raises or something else ends
-    the child.
+    Raises ParserFailed where the child dies of it, UserError where something else ends the child, RuntimeError where
+    the function raises.
     """
     job = (function.__module__, function.__name__, args, options)
     while True:
@@ -66,7 +70,6 @@ def call(function: Callable[_Parameters, _Result], *args: _Parameters.args, **op
         try:
             return process.ask(job)  # type: ignore[no-any-return]
         except EOFError:
-            _stop()
             if process.jobs == 1:  # only this one
                 raise ParserFailed from None
 
@@ -85,33 +88,42 @@ class _Child:
 
     def __init__(self, memory_bytes: int) -> None:
         hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-        if hard not in (-1, resource.RLIM_INFINITY) and hard < memory_bytes:
-            raise RuntimeError(f"the parser needs {memory_bytes} bytes of memory, but `ulimit -d` allows {hard}")
+        if hard != resource.RLIM_INFINITY and hard < memory_bytes:
+            raise UserError(
+                f"the parser may take {memory_bytes >> 20} MB of memory, but `ulimit -d` allows {hard >> 20} MB",
+                fix="raise the limit: with another one, other documents would be dropped",
+            )
         paths = [path or os.getcwd() for path in sys.path]
         self._process = subprocess.Popen(
             [sys.executable, "-c", _START, str(os.getpid()), str(memory_bytes), *paths],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
+        assert self._process.stdin and self._process.stdout
+        self._jobs_to, self._answers_of = self._process.stdin, self._process.stdout
         self.owner = os.getpid()
         self.jobs = 0
         self.stop = weakref.finalize(self, _end, self._process, self.owner)
         try:
-            child.receive(self._process.stdout)
+            child.receive(self._answers_of)
         except EOFError:
             raise RuntimeError(f"the parser's process ended with {self._process.wait()} before it began") from None
 
     def ask(self, job: tuple[Any, ...]) -> Any:
-        """The answer to a job; raises EOFError where the child dies of it, RuntimeError for all other failures."""
+        """The answer to a job; raises EOFError where the child dies of it."""
         self.jobs += 1
         try:
-            child.send(self._process.stdin, job)
-            worked, answer = child.receive(self._process.stdout)
+            child.send(self._jobs_to, job)
+            worked, answer = child.receive(self._answers_of)
         except (EOFError, BrokenPipeError):
             status = self._process.wait()
+            self.stop()
             if status in _OWN_DEATHS:
                 raise EOFError from None
-            raise RuntimeError(f"the parser's process was ended from outside: {status}") from None
+            raise UserError(
+                f"the parser's process was ended from outside, with status {status}",
+                fix=f"if memory ran out, give the task {MEMORY_BYTES >> 20} MB beside its own, or run fewer at once",
+            ) from None
         except BaseException:  # interrupted half-way: the next answer would be that of this job
             self.stop()
             raise
@@ -128,7 +140,7 @@ def _end(process: subprocess.Popen[bytes], owner: int) -> None:
 
 
 def _child() -> _Child:
-    """This thread's child, started if there is none."""
+    """The child of this thread, started if there is none."""
     found: _Child | None = getattr(_local, "child", None)
     if found is None or found.owner != os.getpid() or not found.stop.alive:
         found = _local.child = _Child(MEMORY_BYTES)

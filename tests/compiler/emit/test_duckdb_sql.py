@@ -190,8 +190,8 @@ def test_a_cluster_keeps_one_whatever_the_order_of_rows(
         create(
             database,
             "kept",
-            "position BIGINT, language VARCHAR, held_out BOOL",
-            [(row[0], None, False) for row in keys],
+            "position BIGINT, language VARCHAR, held_out BOOL, sha256 BLOB",
+            [(row[0], None, False, row[2]) for row in keys],
         )
         create(database, "component", "item BIGINT, cluster BIGINT", joined)
         create(database, "edges", "first BIGINT, second BIGINT, band INTEGER", found)

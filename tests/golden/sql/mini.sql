@@ -23,7 +23,7 @@ FROM (
 GROUP BY position;
 
 -- code/hold-out: kept
-SELECT position, language, held_out FROM keys ANTI JOIN twin USING (position) ORDER BY position;
+SELECT position, language, held_out, sha256 FROM keys ANTI JOIN twin USING (position) ORDER BY position;
 
 -- code/hold-out: dropped
 SELECT doc_id, 'hold-out' AS step,
@@ -87,7 +87,7 @@ CREATE TEMP TABLE loser AS
 SELECT item AS position, name AS doc_id, same, kept FROM ranked WHERE rank > 1;
 
 -- code/deduplicate/cluster: kept
-SELECT position, language, held_out FROM kept ANTI JOIN loser USING (position) ORDER BY position;
+SELECT position, language, held_out, sha256 FROM kept ANTI JOIN loser USING (position) ORDER BY position;
 
 -- code/deduplicate/cluster: dropped
 SELECT doc_id, 'deduplicate' AS step,

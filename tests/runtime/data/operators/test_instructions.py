@@ -52,7 +52,7 @@ def test_pairs_of_training_documents_in_the_languages_asked_for(bench: Bench) ->
         "r/a.py#4 | python |     one = 1\n    return value + one\n"
     )
     assert "def add(value):" in rows(artifact, "pairs")[0]["instruction"]
-    assert artifact.manifest["stats"] == {"pairs": 1}
+    assert artifact.manifest["stats"] == {"pairs": 1, "parser_failed": 0}
     everything = bench.run(make_pairs, op, 3, documents=[refined_of(bench, found, files=2)])
     assert text(everything, "pairs", "pair_id") == "r/a.py#4\nr/out.py#1\n"
 
@@ -61,7 +61,7 @@ def test_short_documentation_makes_no_pair(bench: Bench) -> None:
     """As the spec says."""
     documents = refined_of(bench, [refined("r/a.py", function("add"))])
     op = ir.MakePairs(dataset="d", languages=("python",), min_docstring_chars=99)
-    assert bench.run(make_pairs, op, documents=[documents]).manifest["stats"] == {"pairs": 0}
+    assert bench.run(make_pairs, op, documents=[documents]).manifest["stats"] == {"pairs": 0, "parser_failed": 0}
 
 
 # ---------------------------------------------------------------- from files

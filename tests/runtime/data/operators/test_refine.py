@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from typing import Any
 
@@ -17,7 +18,7 @@ from runtime.data.operators.refine import refine
 from runtime.task import Artifact
 from tests.runtime.data.operators.conftest import Bench, dealt, document, documents_of, rows, text
 
-KEPT = pa.schema({"position": pa.int64(), "language": pa.string(), "held_out": pa.bool_()})
+KEPT = pa.schema({"position": pa.int64(), "language": pa.string(), "held_out": pa.bool_(), "sha256": pa.binary()})
 READERS = (ir.Reader(source="s", format="documents"),)
 SHORT = QualityRule(name="short", signal="num_lines", comparison="<", threshold=2, doc_types=("code",))
 
@@ -33,7 +34,9 @@ def refined(
     """What refine makes of documents, of which the step before left some: (id, language, held out)."""
     positions = dealt(found, 2)
     left = sorted((positions[doc_id], doc_id, language, held_out) for doc_id, language, held_out in kept)
-    verdicts = [dict(zip(("position", "doc_id", "language", "held_out"), row, strict=True)) for row in left]
+    digests = {row["doc_id"]: hashlib.sha256(row["content"].encode()).digest() for row in found}
+    names = ("position", "doc_id", "language", "held_out")
+    verdicts = [{**dict(zip(names, row, strict=True)), "sha256": digests[row[1]]} for row in left]
     schema = KEPT if output == "kept" else KEPT.append(pa.field("doc_id", pa.string()))
     inputs = {"fetched__s": [documents_of(bench, found, files=2)], "kept": [bench.table(output, verdicts, schema)]}
     return bench.run(refine, ir.Refine(dataset="d", readers=READERS, **op), shards, **inputs)
@@ -187,3 +190,13 @@ def test_the_name_of_a_file_reaches_its_signals(bench: Bench, monkeypatch: pytes
     monkeypatch.setattr(refine_module, "SignalValues", lambda *args: paths.append(args[3]) or real(*args))
     refined(bench, [document("r/a_test.go", "package a\n")], [("r/a_test.go", "go", False)], rules=(SHORT,))
     assert paths == ["a_test.go"]
+
+
+def test_a_source_that_changed_since_it_was_signed_is_refused(bench: Bench) -> None:
+    """Another text at a document's place, as after a file before it was removed: its name, and what to do."""
+    verdict = {"position": 1, "language": "python", "held_out": True, "sha256": hashlib.sha256(b"x = 1\n").digest()}
+    found = [document("r/a.py", "y = 2\n"), document("r/c.py", "z = 3\n")]
+    inputs = {"fetched__s": [documents_of(bench, found)], "kept": [bench.table("kept", [verdict], KEPT)]}
+    with pytest.raises(UserError, match=r"the source changed since it was signed: at the place of 'r/c\.py'") as error:
+        bench.run(refine, ir.Refine(dataset="d", readers=READERS), **inputs)
+    assert "submit again" in error.value.fix
