@@ -1,7 +1,7 @@
 """Whole deduplication, Parquet to keep-list, against peers on the same documents in the same run.
 
-    python -m benchmarks.dedup_pipeline CORPUS.parquet [--runs 3] [--sides ours,duckdb,rensa,datatrove,text-dedup]
-        [--peer-documents 2000]
+    python -m benchmarks.dedup_pipeline CORPUS.parquet [--runs 3] [--peer-documents 2000]
+        [--sides ours,scaling,duckdb,rensa,datatrove,text-dedup]
 
 CORPUS is one Parquet file or a quoted glob of files with the columns id, repo, path, content and commit_time. Each side
 is a process of its own, start-up and output included, on one thread; it prints CPU seconds (of all its processes), wall
@@ -13,12 +13,15 @@ measured on the same ones too: start-up weighs on both sides.
 from __future__ import annotations
 
 import argparse
+import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.harness import Cost, compare, environment, machine
+from benchmarks.harness import Cost, compare, environment, machine, run
 
 PEERS = Path(__file__).parent / "peers"
 CONFIGS = ("14x9", "16x128")
@@ -72,7 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--sides", default="ours,duckdb,rensa,datatrove,text-dedup")
+    parser.add_argument("--sides", default="ours,scaling,duckdb,rensa,datatrove,text-dedup")
     parser.add_argument("--peer-documents", type=int, default=2000)
     args = parser.parse_args()
     sides = args.sides.split(",")
@@ -81,6 +84,9 @@ def main() -> None:
     if "ours" in sides:
         found = compare({f"ours {c}": ours("dedup", args.corpus, "--bands", c) for c in CONFIGS}, args.runs)
         table("near, whole corpus", size, found, "ours 14x9")
+    if "scaling" in sides:
+        for config in CONFIGS:
+            scaling(args.corpus, config, args.runs)
     if "duckdb" in sides:
         duckdb = environment("duckdb", "duckdb", "pyarrow")
         script = str(PEERS / "duckdb_exact.py")
@@ -94,6 +100,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         part = sample(args.corpus, args.peer_documents, folder)
         compare_sample(part, megabytes(part), sides, args.runs)
+
+
+def scaling(corpus: str, config: str, runs: int) -> None:
+    """Wall time of `sign` by one process, and by two at once of half the corpus each, start-up included."""
+    one, two = [], []
+    for _ in range(runs):
+        one.append(at_once([ours("sign", corpus, "--bands", config)]))
+        two.append(at_once([ours("sign", corpus, "--bands", config, "--shard", f"{k}/2") for k in (0, 1)]))
+    alone, together = statistics.median(one), statistics.median(two)
+    print(f"\nsign {config}: one process {alone:.1f} s, two {together:.1f} s: x{alone / together:.2f}")
+
+
+def at_once(commands: list[list[str]]) -> float:
+    """Wall seconds of commands that run side by side."""
+    with ThreadPoolExecutor() as pool:
+        start = time.perf_counter()
+        list(pool.map(run, commands))
+        return time.perf_counter() - start
 
 
 def compare_signatures(corpus: str, size: float, config: str, runs: int) -> None:

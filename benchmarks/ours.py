@@ -2,6 +2,7 @@
 
     python -m benchmarks.ours dedup CORPUS.parquet OUT --bands 14x9
     python -m benchmarks.ours exact CORPUS.parquet OUT
+    python -m benchmarks.ours sign CORPUS.parquet OUT --bands 14x9 --shard 0/2
     python -m benchmarks.ours refine CORPUS.parquet OUT
 
 CORPUS has the columns content, id, repo and path; OUT gets what the tasks of a plan would leave in the store.
@@ -48,42 +49,43 @@ class Tasks:
         return Artifact(path=folder / "out", manifest={"stats": ctx.stats})
 
 
-def deduplicated(tasks: Tasks, corpus: str, key: ir.MinHashKey | None) -> tuple[ir.Reader, Artifact]:
+def deduplicated(tasks: Tasks, reader: ir.Reader, key: ir.MinHashKey | None) -> Artifact:
     """Parquet to the list of documents that stay: exact, and near where a key is given."""
-    reader = ir.Reader(source="corpus", format="parquet", location=corpus, columns=COLUMNS)
     index, bands = (0, key.bands) if key else (None, 0)
     signed = tasks.run("sign", ir.Sign(dataset="corpus", readers=(reader,), near=(key,) if key else ()))
     op = ir.Edges(granularity="file", exact=True, key=index, bands=bands)
     edges = tasks.run("edges", op, keys=signed, kept=signed)
     verdict = ir.Cluster(step="deduplicate", granularity="file")
-    return reader, tasks.run("cluster", verdict, keys=signed, kept=signed, edges=edges)
+    return tasks.run("cluster", verdict, keys=signed, kept=signed, edges=edges)
 
 
 def main() -> None:
     """Run one task and print what it kept."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["dedup", "exact", "refine"])
+    parser.add_argument("what", choices=["dedup", "exact", "sign", "refine"])
     parser.add_argument("corpus")
     parser.add_argument("out", type=Path)
     parser.add_argument("--bands", default="16x128")
     parser.add_argument("--memory-mb", type=int, default=1024)
-    parser.add_argument("--shard", default="0/1", help="which part of the corpus `refine` reads")
+    parser.add_argument("--shard", default="0/1", help="which part of the corpus `sign` and `refine` read")
     args = parser.parse_args()
     shard, shards = map(int, args.shard.split("/"))
+    bands, rows = map(int, args.bands.split("x"))
+    key = ir.MinHashKey(granularity="file", bands=bands, rows=rows)
+    reader = ir.Reader(source="corpus", format="parquet", location=args.corpus, columns=COLUMNS)
     tasks = Tasks(args.out, args.memory_mb, shard, shards)
-    if args.what == "refine":
+    if args.what == "sign":
+        verdict = tasks.run("sign", ir.Sign(dataset="corpus", readers=(reader,), near=(key,)))
+    elif args.what == "refine":
         from compiler.quality_rules import DEFAULT_RULES
 
-        reader = ir.Reader(source="corpus", format="parquet", location=args.corpus, columns=COLUMNS)
         signed = tasks.run(
             "sign", ir.Sign(dataset="corpus", readers=(reader,), admit=ir.AdmitRule(max_bytes=8_000_000))
         )
         op = ir.Refine(dataset="corpus", readers=(reader,), redact_copyright=True, redact_pii=True, rules=DEFAULT_RULES)
         verdict = tasks.run("refine", op, kept=signed)
     else:
-        bands, rows = map(int, args.bands.split("x"))
-        key = ir.MinHashKey(granularity="file", bands=bands, rows=rows) if args.what == "dedup" else None
-        _, verdict = deduplicated(tasks, args.corpus, key)
+        verdict = deduplicated(tasks, reader, None if args.what == "exact" else key)
     stats = verdict.manifest["stats"]
     print(f"kept {stats['kept']:,} of {stats['in']:,}")
 

@@ -33,6 +33,9 @@ A signal without a value (there is no grammar for the language, or no word in th
 probability drops that share of the documents for which it holds, chosen by a hash of its name, `Filter.seed` and the
 document's id. The published code draws from an unseeded generator.
 
+One reason to drop stands outside the tables: `parser_failed`, for a document on which the parser ran out of its 512 MB
+or crashed. Parsing happens in a process of its own, so that such a document ends nothing else.
+
 Rules of one's own stand beside them. One compares a signal, or says a condition in SQL over signals and the columns
 `language`, `doc_type`, `repo`, `path`, `stars` and `bytes`:
 

@@ -153,5 +153,10 @@ def is_by_chunk(task: Task) -> bool:
 
 
 def kept_output(task: Task) -> str | None:
-    """The output that has a row, with its position, for every document that a step keeps."""
-    return next((name for name in ("selection", "kept", "keys", "documents") if name in task.op.outputs), None)
+    """The output that has a row, with its position, for every document that a step keeps; None: it has no such output.
+
+    What a fetch or a web recall writes has no position yet: reading gives it one.
+    """
+    if isinstance(task.op, ir.Refine):
+        return "documents"
+    return next((name for name in ("selection", "kept", "keys") if name in task.op.outputs), None)

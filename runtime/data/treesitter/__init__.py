@@ -2,7 +2,8 @@
 
 Not a linter and not a language server. It answers: how many functions, classes, variables and imports, which
 bytes are comments or strings, which bytes could not be parsed. It never looks at a clock, so that a document gets
-the same answer on every machine.
+the same answer on every machine. Memory is bounded by `runtime.data.treesitter.isolated` alone, which runs `structure`
+in a process of its own: text from outside is parsed through it.
 """
 
 from __future__ import annotations

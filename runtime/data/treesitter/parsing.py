@@ -13,15 +13,15 @@ from functools import cache
 from tree_sitter import Language, Node, Parser, Point, Query, QueryCursor, Tree
 
 from runtime.data.treesitter.grammars import GRAMMARS
+from runtime.data.treesitter.nesting import too_deep
 
 # Longer files are not parsed: the published filter drops them, and a tree takes some 50 times its text.
 MAX_PARSE_BYTES = 3_000_000
 
 # Parser steps of a hundred operations, and reads, that a document of n bytes may take: BASE + RATE * n. Files
 # of the corpus take up to 0.03 steps a byte, the densest valid code (`[1, 1, 1, ...]`, `x = 1` line by line)
-# 0.067. Steps do not see the stack's depth: thousands of errors within one expression (`a=>a=>a=>...`) take the
-# C and Java grammars memory that grows with the square of their number, 2.3 GB for 8 kB of it. No file of 20,500
-# real ones comes near; rules on the length of lines drop such a line before it is parsed.
+# 0.067. Steps see neither the depth of HTML, for which see `nesting`, nor memory: `isolated` bounds that, and is what
+# whoever parses text from outside calls.
 _BASE_STEPS, _STEPS_PER_BYTE = 500, 0.08
 _BASE_READS, _READS_PER_BYTE = 200, 0.005
 _READ_BYTES = 1 << 16
@@ -73,7 +73,7 @@ class _Meter:
 def parse(source: bytes, language: str) -> Tree | None:
     """The tree of `source`, or None: no grammar, over MAX_PARSE_BYTES, or too much work for its length."""
     own = parser(language)
-    if own is None or len(source) > MAX_PARSE_BYTES:
+    if own is None or len(source) > MAX_PARSE_BYTES or (language == "html" and too_deep(source)):
         return None
     meter = _Meter(source)
     try:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.data import treesitter
-from runtime.data.treesitter import GRAMMARS, merge, parse, parser, parsing, structure, total
+from runtime.data.treesitter import GRAMMARS, merge, nesting, parse, parser, parsing, structure, total
 
 SOURCES = {
     "python": (
@@ -126,6 +126,23 @@ def test_hostile_sources_take_bounded_work(source):
     for language in GRAMMARS:
         assert structure(source, language) is not None
     assert time.process_time() - start < 20
+
+
+@pytest.mark.parametrize("piece", [b"<a>", b"<<A\n", b"<p><b>", b"<td><p>"])
+def test_html_that_nests_without_end_is_one_error(piece):
+    """The grammar's time is quadratic in open tags: without a bound an hour for 3 MB."""
+    source = piece * (treesitter.MAX_PARSE_BYTES // len(piece))
+    start = time.process_time()
+    assert structure(source, "html").errors == ((0, len(source)),)
+    assert time.process_time() - start < 10
+
+
+def test_large_flat_html_is_parsed():
+    """Rows, items and paragraphs whose end tags are left out do not nest, nor do void and closed elements."""
+    flat = b"<table><tr><td>1<td>2</table><ul><li>a<li>b</ul><p>x<br><img src=a><p>y<i>z</i><b/>\n"
+    source = b"<html><body>" + flat * 1500 + b"</body></html>"
+    assert source.count(b"<") ** 2 > 2 * nesting.MAX_DEPTHS
+    assert structure(source, "html").errors != ((0, len(source)),)
 
 
 def test_a_document_that_uses_up_its_budget_is_one_error():

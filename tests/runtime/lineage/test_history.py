@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from compiler import ir
 from compiler.errors import UserError
+from compiler.plan import Task
 from runtime.lineage.facts import History, StepHistory
 from runtime.lineage.find import find
 from runtime.lineage.history import histories
+from runtime.lineage.recorded import kept_output
 from tests.runtime.lineage.conftest import Looked
 
 
@@ -136,3 +139,10 @@ def test_a_missing_source_is_one_clear_error(by_file: Looked, tmp_path: Path) ->
     reader = ir.Reader(source="local", format="directory", location=str(tmp_path / "none"))
     with pytest.raises(UserError, match="is not a directory"):
         list(Rereader(((reader, ()),)).at([0]))
+
+
+def test_documents_have_no_position_before_they_are_read() -> None:
+    """What a fetch wrote cannot be asked by position; what refine wrote can."""
+    assert kept_output(Task(id="code/fetch-p", op=ir.FetchPackages(source="p", packages=()))) is None
+    assert kept_output(Task(id="code/refine", op=ir.Refine(dataset="code", readers=()))) == "documents"
+    assert kept_output(Task(id="code/sign", op=ir.Sign(dataset="code", readers=()))) == "keys"
