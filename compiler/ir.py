@@ -17,7 +17,9 @@ import attrs
 from compiler.quality_rules import ExpressionRule, QualityRule
 from compiler.trainjob import TrainJob
 
-OutputKind = Literal["table", "files", "log"]
+OutputKind = Literal["table", "files", "parts", "log"]
+"""`parts` are a share of something that a later task puts together: they differ with the number of shards, follow
+from the other outputs of the same task, and stand outside its digest, as a `log` does."""
 Granularity = Literal["file", "repository", "chunk"]
 
 
@@ -180,7 +182,7 @@ class FetchPackages(Operator):
     packages: tuple[PyPIPackage, ...]
 
 
-@operator("data.sign", version=2, keys="table", signatures="table", chunks="table", dropped="table")
+@operator("data.sign", version=2, keys="table", signatures="parts", chunks="table", dropped="table")
 class Sign(Operator):
     """First read of the content: admit, SHA-256, MinHash band keys. Writes keys and verdicts, no content.
 

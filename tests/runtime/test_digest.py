@@ -55,4 +55,5 @@ def test_files_are_digested_by_name_and_bytes(tmp_path: Path) -> None:
 def test_logs_have_no_digest(tmp_path: Path) -> None:
     """They are kept, not compared."""
     (tmp_path / "log.txt").write_text("took 3 s")
-    assert "digest" not in combine([digest_output(tmp_path, "log")])
+    for kind in ("log", "parts"):
+        assert "digest" not in combine([digest_output(tmp_path, kind)])
