@@ -34,9 +34,12 @@ print(sum(pc.sum(pc.binary_length(batch.column("content"))).as_py() for batch in
 """
 SAMPLE_OF = """
 import glob, sys, pyarrow as pa, pyarrow.parquet as pq
-table = pa.concat_tables([pq.read_table(file) for file in sorted(glob.glob(sys.argv[1]))])
-rows = range(0, table.num_rows, max(1, table.num_rows // int(sys.argv[2])))
-pq.write_table(table.take(list(rows)), sys.argv[3])
+files = sorted(glob.glob(sys.argv[1]))
+step, first, parts = max(1, sum(pq.read_metadata(f).num_rows for f in files) // int(sys.argv[2])), 0, []
+for batch in (batch for file in files for batch in pq.ParquetFile(file).iter_batches(1024)):
+    parts.append(batch.take(pa.array(range(-first % step, batch.num_rows, step), pa.int64())))
+    first += batch.num_rows
+pq.write_table(pa.Table.from_batches(parts), sys.argv[3])
 """
 
 
@@ -97,6 +100,8 @@ def main() -> None:
     if "rensa" in sides:
         for config in CONFIGS:
             compare_signatures(args.corpus, size, config, args.runs)
+    if not {"datatrove", "text-dedup"} & set(sides):
+        return
     with tempfile.TemporaryDirectory() as folder:
         part = sample(args.corpus, args.peer_documents, folder)
         compare_sample(part, megabytes(part), sides, args.runs)

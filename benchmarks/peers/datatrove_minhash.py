@@ -9,7 +9,7 @@ from datatrove.executor import LocalPipelineExecutor
 from datatrove.pipeline.dedup import MinhashDedupCluster, MinhashDedupFilter, MinhashDedupSignature
 from datatrove.pipeline.dedup.minhash import MinhashConfig, MinhashDedupBuckets
 from datatrove.pipeline.readers import ParquetReader
-from datatrove.pipeline.writers import ParquetWriter
+from datatrove.pipeline.writers import JsonlWriter
 from datatrove.utils.hashing import HashConfig
 
 
@@ -29,13 +29,11 @@ def main() -> None:
             ([reader(), MinhashDedupSignature(output_folder=f"{out}/signatures", config=config)], 1),
             ([MinhashDedupBuckets(f"{out}/signatures", f"{out}/buckets", config=config)], buckets),
             ([MinhashDedupCluster(f"{out}/buckets", f"{out}/remove", config=config)], 1),
-            ([reader(), MinhashDedupFilter(f"{out}/remove"), ParquetWriter(f"{out}/kept")], 1),
+            ([reader(), MinhashDedupFilter(f"{out}/remove"), JsonlWriter(f"{out}/kept", compression=None)], 1),
         )
     ):
         LocalPipelineExecutor(stage, tasks=tasks, workers=1, logging_dir=f"{out}/log{number}").run()
-    import pyarrow.parquet as pq
-
-    print("kept", sum(pq.read_metadata(path).num_rows for path in Path(out, "kept").rglob("*.parquet")))
+    print("kept", sum(path.read_bytes().count(b"\n") for path in Path(out, "kept").rglob("*.jsonl")))
 
 
 if __name__ == "__main__":

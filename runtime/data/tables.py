@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -197,6 +198,9 @@ class TableWriter:
         sync_directory(self.directory)
 
     def _abandon(self) -> None:
+        if self._writer is not None:
+            with suppress(Exception):  # a writer that is left open writes to the closed file once it is collected
+                self._writer.close()
         if self._sink is not None:
             self._sink.close()
         for path in self.files:

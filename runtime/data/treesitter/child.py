@@ -56,19 +56,28 @@ def bound_memory(size: int) -> None:
 
 
 def serve(jobs: IO[bytes], answers: IO[bytes]) -> None:
-    """Answer jobs until there are no more; ends the process where memory is used up."""
-    while True:
-        try:
-            module, function, arguments, options = receive(jobs)
-        except EOFError:
-            return
-        try:
-            answer = (True, getattr(importlib.import_module(module), function)(*arguments, **options))
-        except MemoryError:
-            os._exit(OUT_OF_MEMORY)
-        except Exception:  # whatever it is: the parent raises it again
-            answer = (False, traceback.format_exc())
-        send(answers, answer)
+    """Answer jobs until there are no more; ends the process where memory is used up, also in reading or answering."""
+    try:
+        while _answered(jobs, answers):
+            pass
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)
+
+
+def _answered(jobs: IO[bytes], answers: IO[bytes]) -> bool:
+    """Answer one job; False where there are no more."""
+    try:
+        module, function, arguments, options = receive(jobs)
+    except EOFError:
+        return False
+    try:
+        answer = (True, getattr(importlib.import_module(module), function)(*arguments, **options))
+    except MemoryError:
+        raise
+    except Exception:  # whatever it is: the parent raises it again
+        answer = (False, traceback.format_exc())
+    send(answers, answer)
+    return True
 
 
 def main(parent: int, memory_bytes: int) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
+import subprocess
+import sys
 from itertools import pairwise
 
 import pyarrow as pa
@@ -307,3 +309,17 @@ def test_columns_are_picked_by_name_and_cast(tmp_path):
         writer.write_rows([{"a": "y"}])
         writer.write_rows([])
     assert pq.read_table(tmp_path).to_pylist() == [{"a": "x", "b": 1}, {"a": "y", "b": None}]
+
+
+def test_an_abandoned_table_says_nothing(tmp_path):
+    """A writer that was left open would complain on standard error once it is collected."""
+    code = f"""
+import pyarrow as pa
+from runtime.data.tables import ROW_GROUP_ROWS, TableWriter
+with TableWriter({str(tmp_path)!r}, pa.schema([("x", pa.int64())])) as writer:
+    writer.write(pa.table({{"x": range(ROW_GROUP_ROWS + 1)}}))
+    raise SystemExit(3)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (3, "")
+    assert list(tmp_path.iterdir()) == []

@@ -224,3 +224,16 @@ def test_a_message_that_stops_half_way_is_the_end(tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     with path.open("rb") as stream, pytest.raises(EOFError):
         child.receive(stream)
+
+
+@linux
+@pytest.mark.parametrize(
+    ("function", "argument"), [(bytes, 300 << 20), (len, b"x" * (300 << 20))], ids=["answering", "reading"]
+)
+def test_memory_that_ends_in_reading_or_answering_is_the_jobs_fault(function, argument) -> None:
+    """Not only the parser allocates: a job and its answer are held twice while they are pickled."""
+    with isolated.parser_process():
+        assert isolated.structure(GOOD, "c").functions == 1
+        with pytest.raises(isolated.ParserFailed):
+            isolated.call(function, argument)
+        assert isolated.structure(GOOD, "c").functions == 1
