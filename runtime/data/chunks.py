@@ -25,7 +25,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from compiler.errors import UserError
-from runtime.data.minhash import IS_WORD, compiled, text_buffers
+from runtime.data.minhash import IS_WORD, compiled
+from runtime.data.texts import text_buffers
 
 _Bytes = npt.NDArray[np.uint8]
 _I64 = npt.NDArray[np.int64]

@@ -33,6 +33,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from compiler.errors import UserError
+from runtime.data.texts import text_buffers
 
 TOKEN_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 NGRAM_MULTIPLIER = np.uint64(0xD1342543DE82EF95)
@@ -295,27 +296,6 @@ class MinHasher:
         """
         data = np.frombuffer(text.encode() if isinstance(text, str) else text, dtype=np.uint8)
         return np.unique(_all_shingles(data, self.ngram, self.unit == "character"))
-
-
-def text_buffers(texts: pa.Array[Any]) -> tuple[_Bytes, _I64]:
-    """View the bytes of a text array, and say where each text starts and stops in them: [2, n].
-
-    A null stops where it starts.
-    """
-    wide = pa.types.is_large_string(texts.type) or pa.types.is_large_binary(texts.type)
-    if not (wide or pa.types.is_string(texts.type) or pa.types.is_binary(texts.type)):
-        raise UserError(f"MinHash over a column of type {texts.type}", fix="map a string or binary column to `content`")
-    _, offsets_buffer, data_buffer = texts.buffers()
-    data = np.frombuffer(memoryview(data_buffer or b""), dtype=np.uint8)
-    if len(texts) == 0:
-        return data, np.zeros((2, 0), dtype=np.int64)
-    offsets = np.frombuffer(memoryview(offsets_buffer or b""), dtype=np.int64 if wide else np.int32)
-    offsets = offsets[texts.offset : texts.offset + len(texts) + 1]
-    bounds = np.stack([offsets[:-1], offsets[1:]]).astype(np.int64)
-    if texts.null_count:
-        valid = texts.is_valid().to_numpy(zero_copy_only=False)
-        bounds[1] = np.where(valid, bounds[1], bounds[0])
-    return data, bounds
 
 
 def merge_signatures(signatures: _U32, group_ids: _I64) -> tuple[_I64, _U32]:

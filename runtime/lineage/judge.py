@@ -19,8 +19,9 @@ from compiler.rule_expressions import columns
 from runtime.data.expressions import Expressions, Subject
 from runtime.data.languages import doc_type
 from runtime.data.operators.refine import Judge, what_is_left
-from runtime.data.operators.sign import admit, digests_of
+from runtime.data.operators.sign import admit
 from runtime.data.signals import SIGNALS, SignalValues
+from runtime.data.texts import digests_of
 from runtime.lineage.facts import Drop, RuleVerdict, plain
 from runtime.lineage.recorded import connection
 from runtime.lineage.reread import Reread

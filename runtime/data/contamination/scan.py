@@ -21,6 +21,7 @@ from runtime.data.contamination.words import (
     character_kinds,
 )
 from runtime.data.minhash import compiled
+from runtime.data.texts import text_buffers
 
 _Bytes = npt.NDArray[np.uint8]
 _I64 = npt.NDArray[np.int64]
@@ -214,7 +215,7 @@ class PhraseScanner:
 
         By document, start and stop. Releases the GIL.
         """
-        data, bounds = _buffers(texts)
+        data, bounds = text_buffers(texts)
         if not len(self._lengths):
             return np.zeros((0, 3), dtype=np.int64)
         found = _scan(data, bounds, self._kinds, self._lengths, self._leaving, self._known)
@@ -240,13 +241,3 @@ def _fill(hashes: _U64, bits: _U64, keys: _U64) -> None:
         while keys[slot] != 0:
             slot = (slot + 1) & (len(keys) - 1)
         keys[slot] = value
-
-
-def _buffers(texts: pa.Array[Any]) -> tuple[_Bytes, _I64]:
-    """View the bytes of a text array, and say where each text starts and stops in them [2, n]; a null is empty."""
-    wide: Any = texts.cast(pa.large_binary()).fill_null(b"")
-    _, offsets, data = wide.buffers()
-    ends = np.frombuffer(memoryview(offsets or b""), dtype=np.int64)[wide.offset : wide.offset + len(wide) + 1]
-    if not len(wide):
-        ends = np.zeros(1, dtype=np.int64)
-    return np.frombuffer(memoryview(data or b""), dtype=np.uint8), np.stack([ends[:-1], ends[1:]])

@@ -17,12 +17,12 @@ from runtime.data.funnel import Funnel
 from runtime.data.histograms import Histograms
 from runtime.data.languages import doc_type
 from runtime.data.operators.reading import documents
-from runtime.data.operators.sign import digests_of
 from runtime.data.operators.verdicts import kept_files, refuse_double_ids
 from runtime.data.redact import redact
 from runtime.data.refined import REFINED_SCHEMA, Verdicts
 from runtime.data.signals import SignalValues, first_failing
 from runtime.data.tables import TableWriter, column_names
+from runtime.data.texts import digests_of
 from runtime.data.treesitter.isolated import parser_process
 from runtime.task import TaskContext
 

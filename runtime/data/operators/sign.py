@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +20,7 @@ from runtime.data.lsh import band_keys
 from runtime.data.minhash import MinHasher
 from runtime.data.operators.reading import documents
 from runtime.data.tables import TableWriter, schema_of
+from runtime.data.texts import digests_of, text_buffers
 from runtime.task import TaskContext
 
 KEY_COLUMNS: dict[str, pa.DataType] = {
@@ -80,12 +79,11 @@ def sign(op: ir.Sign, ctx: TaskContext) -> None:
 def admit(op: ir.Sign, batch: pa.RecordBatch, funnel: Tally) -> pa.Table:
     """The documents let in, with language, size and whether they are held out."""
     columns = {name: batch.column(name).to_pylist() for name in ("doc_id", "repo", "path", "language")}
-    offsets = _offsets(batch.column("content"))
-    sizes, texts = np.diff(offsets).tolist(), pairwise(offsets.tolist())
-    data = memoryview(batch.column("content").buffers()[2] or b"")
+    data, bounds = text_buffers(batch.column("content"))
+    sizes, texts = (bounds[1] - bounds[0]).tolist(), bounds.T.tolist()
     rows, languages, held_out = [], [], []
     for row, (doc_id, repo, path, known, (start, stop)) in enumerate(zip(*columns.values(), texts, strict=True)):
-        language = canonical_language(known) if known else language_of_content(path, data[start:stop])
+        language = canonical_language(known) if known else language_of_content(path, data.data[start:stop])
         rule = _refusal(op.admit, language, sizes[row])
         if rule:
             limit = float(op.admit.max_bytes) if op.admit and rule == "too_large" else None
@@ -115,18 +113,6 @@ def _refusal(admit: ir.AdmitRule | None, language: str | None, size: int) -> str
     if admit.languages and language not in admit.languages:
         return "language_not_admitted"
     return None if doc_type(language) in admit.doc_types else "doc_type_not_admitted"
-
-
-def _offsets(content: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Byte offsets of a large_string or large_binary column."""
-    offsets = np.frombuffer(content.buffers()[1], dtype=np.int64)
-    return offsets[content.offset : content.offset + len(content) + 1]
-
-
-def digests_of(content: Any) -> list[bytes]:
-    """SHA-256 of each text of a large_string or large_binary column without nulls."""
-    data = memoryview(content.buffers()[2] or b"")
-    return [hashlib.sha256(data[start:stop]).digest() for start, stop in pairwise(_offsets(content).tolist())]
 
 
 class _Signer:
