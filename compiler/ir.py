@@ -497,6 +497,9 @@ class TrainMegatron(Operator):
     job: TrainJob
 
 
+TrainOp = TrainTorch | TrainNeMo | TrainMegatron
+
+
 @operator("eval.bits_per_byte", version=1, bits="table", result="files")
 class BitsPerByte(Operator):
     """Bits per UTF-8 byte of held-out documents under a checkpoint."""

@@ -36,7 +36,10 @@ class Input:
 
 @attrs.frozen(kw_only=True)
 class Resources:
-    """What one shard asks for; `disk_mb` is what it may spill to temporary disk, None where that is not known."""
+    """What one shard asks for; `disk_mb` is what it may spill to temporary disk, None where that is not known.
+
+    `seconds` is the expected wall time of one shard, None where that is not known.
+    """
 
     task_class: TaskClass = "data"
     cpus: int = 1
@@ -44,6 +47,7 @@ class Resources:
     disk_mb: int | None = 0
     gpus: int = 0
     nodes: int = 1
+    seconds: int | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import attrs
 
+from compiler import ir
 from compiler.banding import banding
 from compiler.cost.flops import training_flops
 from compiler.draft import Draft
-from compiler.passes.place import TrainOp
 from compiler.plan import DedupSummary, StageSummary, Task
 from compiler.trainjob import TrainJob
 from ocspec.base import sibling_keys
@@ -18,7 +18,7 @@ CURVE_AT = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99, 1.0)
 
 def budget(draft: Draft) -> Draft:
     """Fill in the summaries of stages and of deduplication steps."""
-    jobs = [(task, task.op.job) for task in draft.tasks if isinstance(task.op, TrainOp)]
+    jobs = [(task, task.op.job) for task in draft.tasks if isinstance(task.op, ir.TrainOp)]
     return attrs.evolve(
         draft,
         stages=tuple(_stage(task, job) for task, job in jobs),

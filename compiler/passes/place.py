@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import attrs
 
 from compiler import ir
 from compiler.cost.disk import temporary_disk
 from compiler.cost.size import Size, dataset_sizes, planned_shards
+from compiler.cost.time import shard_seconds
 from compiler.draft import Draft
 from compiler.emit.duckdb_sql import queries
 from compiler.plan import Resources, Task
 from ocspec.refinement import MB
 
-TrainOp = ir.TrainTorch | ir.TrainNeMo | ir.TrainMegatron
 CLEANING = ir.Decontaminate | ir.DecontaminatePairs
 CRAWL = ir.SampleWeb | ir.ScoreWeb | ir.RecallWeb
 
@@ -20,15 +22,22 @@ CRAWL = ir.SampleWeb | ir.ScoreWeb | ir.RecallWeb
 def place(draft: Draft) -> Draft:
     """Give each task its shards, what a shard asks for, and its queries."""
     sizes = dataset_sizes(draft)
-    return attrs.evolve(draft, tasks=tuple(_placed(draft, task, sizes) for task in draft.tasks))
+    parameters = next((task.op.job.model.parameters for task in draft.tasks if isinstance(task.op, ir.TrainOp)), None)
+    return attrs.evolve(draft, tasks=tuple(_placed(draft, task, sizes, parameters) for task in draft.tasks))
 
 
-def _placed(draft: Draft, task: Task, sizes: dict[str, Size | None]) -> Task:
+def _placed(draft: Draft, task: Task, sizes: dict[str, Size | None], parameters: int | None) -> Task:
     """A task of a data set is called DATASET/STEP; as many shards as the spec says, or as its data set's bytes need."""
     size = sizes.get(task.id.partition("/")[0])
     number = shards(task.op, draft.shards or planned_shards(size, draft.experiment.shard_bytes))
     disk = temporary_disk(task.op, size, number)
-    asked = attrs.evolve(resources(task.op), disk_mb=None if disk is None else -(-disk // MB))
+    asked = resources(task.op)
+    seconds = shard_seconds(task.op, size, number, asked, parameters)
+    asked = attrs.evolve(
+        asked,
+        disk_mb=None if disk is None else -(-disk // MB),
+        seconds=None if seconds is None else math.ceil(seconds),
+    )
     return attrs.evolve(task, shards=number, resources=asked, sql=queries(task.op))
 
 
@@ -42,12 +51,13 @@ def shards(op: ir.Operator, wanted: int) -> int:
 
 def resources(op: ir.Operator) -> Resources:
     """Task class, processors, memory and devices of one shard."""
-    if isinstance(op, TrainOp):
-        devices = op.job.parallelism.devices
-        if op.job.backend == "torch" and devices == 1:
-            return Resources(task_class="train", cpus=2, memory_mb=4096)
+    if isinstance(op, ir.TrainOp):
         nodes = op.job.parallelism.nodes
-        return Resources(task_class="train", cpus=64, memory_mb=512_000, gpus=devices // nodes, nodes=nodes)
+        devices = op.job.parallelism.devices // nodes
+        if op.job.backend == "torch":  # small models, on processors where there are no devices
+            gpus = devices if devices * nodes > 1 else 0
+            return Resources(task_class="train", cpus=2 * devices, memory_mb=4096 * devices, gpus=gpus, nodes=nodes)
+        return Resources(task_class="train", cpus=64, memory_mb=512_000, gpus=devices, nodes=nodes)
     if isinstance(op, ir.Benchmark):
         return Resources(task_class="eval", cpus=8, memory_mb=65_536, gpus=1)
     if isinstance(op, ir.BitsPerByte | ir.NGram):
@@ -65,4 +75,4 @@ def resources(op: ir.Operator) -> Resources:
 
 def is_training(task: Task) -> bool:
     """Whether a task trains."""
-    return isinstance(task.op, TrainOp)
+    return isinstance(task.op, ir.TrainOp)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler import ir
 from compiler.compile import compile_experiment
-from compiler.passes.place import is_training, shards
+from compiler.passes.place import is_training, resources, shards
 from compiler.plan import Plan
 from compiler.trainjob import DEVICES_PER_NODE, Parallelism
 from ocspec import Experiment
@@ -73,6 +74,14 @@ def test_training_is_on_gpus_where_they_are(full_scale: dict[str, Plan], mini_pl
                 assert (asked.gpus, asked.nodes) == (0, 1)
             else:
                 assert asked.gpus * asked.nodes == task.op.job.parallelism.devices
+
+
+def test_torch_asks_in_proportion_to_its_devices(mini_plan: Plan) -> None:
+    """Processors and memory are those of one device, times the devices of a node."""
+    (op, *_) = (task.op for task in mini_plan.tasks if is_training(task))
+    asked = [resources(attrs.evolve(op, job=attrs.evolve(op.job, parallelism=Parallelism(data=n)))) for n in (1, 4, 16)]
+    figures = [(found.cpus, found.memory_mb, found.gpus, found.nodes) for found in asked]
+    assert figures == [(2, 4096, 0, 1), (8, 16_384, 4, 1), (16, 32_768, 8, 2)]
 
 
 def test_every_task_of_a_benchmark_has_a_gpu(full_scale: dict[str, Plan]) -> None:

@@ -1,0 +1,125 @@
+"""Expected seconds of a shard: near what was measured, None where nothing was, and outside every fingerprint."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compiler import ir, plan
+from compiler.compile import compile_experiment
+from compiler.cost.flops import training_flops
+from compiler.cost.size import Size
+from compiler.cost.time import GPU_FLOPS, STARTUP, shard_seconds
+from compiler.passes.place import is_training
+from compiler.plan import Plan, Resources
+from compiler.quality_rules import DEFAULT_RULES
+from ocspec import Declared, Experiment, Parquet
+
+MEDIUM, LARGE = Size(85_482, 597_700_000), Size(507_197, 3_617_400_000)
+TWO = Resources(cpus=2)
+SIGN = ir.Sign(
+    dataset="d",
+    readers=(),
+    near=(ir.MinHashKey(granularity="file", bands=16, rows=128),),
+    admit=ir.AdmitRule(max_bytes=1),
+)
+EDGES = ir.Edges(granularity="file", exact=True, key=0, bands=16)
+REFINE = ir.Refine(dataset="d", readers=(), redact_pii=True, rules=tuple(DEFAULT_RULES))
+READERS = (SIGN, EDGES, REFINE, ir.Encode(dataset="d"), ir.Select(step="s", keywords=("x",)))
+
+
+@pytest.mark.parametrize(
+    ("op", "size", "shards", "measured"),
+    [
+        (SIGN, MEDIUM, 1, 597.7 / 69.5),
+        (SIGN, LARGE, 1, 3617.4 / 80.0),
+        (EDGES, LARGE, 4, 1.3 + STARTUP / 2),
+        (EDGES, LARGE, 136, 0.3 + STARTUP / 2),
+        (REFINE, MEDIUM, 1, 597.7 / 4.16),
+        (ir.Cluster(step="s", granularity="file"), LARGE, 1, 2.1 + STARTUP / 2),
+        (ir.Select(step="s", keywords=("x",)), LARGE, 1, 4.6 + STARTUP / 2),
+    ],
+)
+def test_an_estimate_is_near_what_was_measured(op: ir.Operator, size: Size, shards: int, measured: float) -> None:
+    """Within half of the figures of benchmarks/RESULTS.md, whose start-up is not that of a worker."""
+    expected = shard_seconds(op, size, shards, TWO)
+    assert expected is not None
+    assert measured / 1.5 < expected < measured * 1.5
+
+
+def test_training_of_the_miniature(mini_plan: Plan) -> None:
+    """168 s for its four stages."""
+    seconds = [task.resources.seconds for task in mini_plan.tasks if is_training(task)]
+    assert len(seconds) == 4
+    assert sum(seconds) == pytest.approx(168, rel=0.1)
+
+
+@pytest.mark.parametrize(("name", "reported"), [("8b", 96_000), ("1_5b", 28_034)])
+def test_gpu_hours_are_those_that_opencoder_reports(full_scale: dict[str, Plan], name: str, reported: int) -> None:
+    """For pretraining and annealing, within a quarter."""
+    tasks = [full_scale[name].task(f"{stage}/train") for stage in ("pretrain", "anneal")]
+    hours = sum(t.resources.seconds * t.resources.gpus * t.resources.nodes for t in tasks) / 3600
+    assert hours == pytest.approx(reported, rel=0.25)
+
+
+def test_all_devices_of_a_job_count(full_scale: dict[str, Plan]) -> None:
+    """Also those of other nodes."""
+    task = full_scale["8b"].task("pretrain/train")
+    used = shard_seconds(task.op, None, 1, task.resources) * GPU_FLOPS * task.op.job.parallelism.devices
+    assert used == pytest.approx(training_flops(task.op.job), rel=0.001)
+
+
+@given(st.sampled_from(READERS), st.integers(0, 10**9), st.integers(0, 10**15), st.integers(1, 5000))
+def test_more_shards_are_never_longer(op: ir.Operator, documents: int, num_bytes: int, shards: int) -> None:
+    """And none is shorter than its start."""
+    size = Size(documents, num_bytes)
+    seconds = [shard_seconds(op, size, number, TWO) for number in (shards, shards + 1)]
+    assert STARTUP <= seconds[1] <= seconds[0] < math.inf
+
+
+@pytest.mark.parametrize("op", [*READERS, ir.Pack(dataset="d"), ir.Cluster(step="s", granularity="file")])
+def test_what_is_not_known_is_none(op: ir.Operator) -> None:
+    """Never zero."""
+    assert shard_seconds(op, None, 1, TWO) is None
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        ir.FetchPackages(source="s", packages=()),
+        ir.Benchmark(stage="s", benchmark="humaneval", settings=()),
+        ir.BitsPerByte(stage="s", max_bytes=0),
+    ],
+)
+def test_what_was_not_measured_is_none(op: ir.Operator) -> None:
+    """The network, generation, and held-out text of unknown length."""
+    assert shard_seconds(op, LARGE, 1, TWO, parameters=10**9) is None
+
+
+def test_the_plan_has_it_and_no_fingerprint_does(mini: Experiment, tmp_path: Path) -> None:
+    """A hundred times the bytes: longer shards, the same identities; a plan keeps it in its file."""
+
+    def plan_of(num_bytes: int) -> Plan:
+        source = Parquet(name="big", path="a/*.parquet", declared=Declared(bytes=num_bytes, documents=1000))
+        data = (mini.data[0].replace(sources=(source,)), *mini.data[1:])
+        return compile_experiment(mini.replace(data=data), tmp_path)
+
+    small, big = plan_of(10**8), plan_of(10**10)
+    assert small.task("code/refine").resources.seconds < big.task("code/refine").resources.seconds
+    assert [task.fingerprint for task in small.tasks] == [task.fingerprint for task in big.tasks]
+    assert plan.loads(plan.dumps(big)) == big
+
+
+def test_a_plan_without_estimates_is_read(mini_plan: Plan) -> None:
+    """One that was written before there were any."""
+    text = plan.dumps(attrs.evolve(mini_plan, tasks=mini_plan.tasks[:1]))
+    assert '"seconds": null' in text
+    old = re.sub(r',\s*"seconds": null', "", text)
+    assert '"seconds"' not in old
+    assert plan.loads(old).tasks[0].resources.seconds is None
