@@ -1,83 +1,207 @@
 """Profiles: what differs between machines. Where to run, never what: a profile does not enter a plan or a fingerprint.
 
 Found in `ocspec.toml` (table `profiles.NAME`) or in `[tool.ocspec.profiles.NAME]` of the nearest pyproject.toml
-upward. The profile `local` needs no entry.
+upward. The profile `local` needs no entry. What a profile may hold is checked in `profile_check.py`; what becomes of it
+in a batch script is `emit/sbatch.py`.
 """
 
 from __future__ import annotations
 
 import difflib
 import tomllib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import attrs
 import cattrs
+from cattrs.errors import ForbiddenExtraKeysError
+from cattrs.v import format_exception
 
-from compiler.errors import UserError
+from compiler.errors import UserError, UserErrors
+from compiler.plan import TaskClass
+from compiler.profile_check import problems
+
+TASK_CLASSES: tuple[TaskClass, ...] = get_args(TaskClass)
 
 
 @attrs.frozen(kw_only=True)
-class ClassLimits:
-    """Limits of one shard of a task class; None takes the plan's figure."""
+class Container:
+    """The image that workers run in. `mounts` are PATH or OUTSIDE:INSIDE, `options` go to its program as they are."""
 
-    partition: str = ""
+    kind: Literal["none", "pyxis", "apptainer"] = "none"
+    image: str = ""
+    mounts: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Retry:
+    """How often a shard is tried again after each cause; an error of its own never is.
+
+    After running out of memory it gets `memory_growth` times as much, up to `max_memory_mb` (MB; None: no limit here).
+    """
+
+    preempted: int = 100
+    node_failed: int = 10
+    timeout: int = 100
+    out_of_memory: int = 3
+    lost: int = 3
+    memory_growth: float = 2.0
+    max_memory_mb: int | None = None
+
+
+def _option_names(options: Mapping[str, str]) -> dict[str, str]:
+    """Options of sbatch by their long names, without dashes before them: `mail_type` is `mail-type`."""
+    return {name.removeprefix("--").replace("_", "-"): value for name, value in options.items()}
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """What can be said for a profile and again for a task class. None: not said, so the plan or the site decides.
+
+    `minutes`, `cpus` and `memory_mb` are of one job and one node. `gpus_per_node` is how many a node has: training on
+    more is spread over several. `environment` holds values, `env:NAME` of the submitting process or `file:PATH` on the
+    node. `max_parallel_shards` is of one array, `shards_per_job` how many run one after another in a job; 0: no limit,
+    and chosen from the plan's estimate.
+    """
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
     minutes: int | None = None
     cpus: int | None = None
     memory_mb: int | None = None
+    gpus_per_node: int | None = None
+    python: str | None = None
+    modules: tuple[str, ...] | None = None
+    setup: tuple[str, ...] | None = None
+    container: Container | None = None
+    environment: dict[str, str] = attrs.field(factory=dict)
+    scratch: str | None = None
+    sbatch: dict[str, str] = attrs.field(factory=dict, converter=_option_names)
+    max_parallel_shards: int | None = None
+    shards_per_job: int | None = None
+
+    def over(self, general: Settings) -> Settings:
+        """These settings, and where they say nothing the general ones; tables are merged key by key."""
+        names = [field.name for field in attrs.fields(Settings)]
+        return Settings(**{name: _merged(getattr(general, name), getattr(self, name)) for name in names})
+
+
+def _merged(general: Any, special: Any) -> Any:
+    if isinstance(general, dict):
+        return {**general, **special}
+    return general if special is None else special
 
 
 @attrs.frozen(kw_only=True)
-class Profile:
-    """A machine or a cluster. `classes` overrides limits for task classes (fetch, data, group, train, eval)."""
+class Profile(Settings):
+    """A machine or a cluster. `classes` overrides settings for task classes (fetch, data, group, train, eval).
+
+    `workers` are processes at a time where `dispatch` is local; 0: as many as the memory and processors allow.
+    `supervise`: a small job in the cluster submits again what failed for a cause that is retried.
+    `controller_patience_s`: how long a controller that does not answer is waited for, in seconds.
+    """
 
     name: str = "local"
     dispatch: Literal["local", "inline", "slurm"] = "local"
     workers: int = 0
-    memory_mb: int = 2048
-    partition: str = ""
-    account: str = ""
-    qos: str = ""
-    constraint: str = ""
-    minutes: int = 60
-    max_parallel_shards: int = 0
-    python: str = ""
-    setup: tuple[str, ...] = ()
-    sbatch: dict[str, str] = attrs.field(factory=dict)
-    classes: dict[str, ClassLimits] = attrs.field(factory=dict)
+    minutes: int | None = 60
+    classes: dict[TaskClass, Settings] = attrs.field(factory=dict)
+    retry: Retry = Retry()
+    supervise: bool = True
+    controller_patience_s: float = 300.0
 
-    def limits(self, task_class: str) -> ClassLimits:
-        """Limits for a task class."""
-        return self.classes.get(task_class, ClassLimits())
+    def settings(self, task_class: TaskClass) -> Settings:
+        """What holds for a task class: its own entry first, then the profile's."""
+        return self.classes.get(task_class, Settings()).over(self)
 
 
 def load_profile(name: str, start: Path) -> Profile:
-    """The profile of that name, looked up from `start` upward; a UserError names those that exist."""
+    """The profile of that name, looked up from `start` upward; a UserError names those that exist.
+
+    Raises UserError (UserErrors for several) where an entry is unknown or cannot be used.
+    """
     file, table = _settings(start)
     profiles = _table(table.get("profiles", {}), "profiles", file)
     if name not in profiles:
         if name == "local":
             return Profile()
-        close = difflib.get_close_matches(name, [*profiles, "local"], n=1)
-        known = ", ".join(sorted({*profiles, "local"}))
-        hint = f"did you mean {close[0]!r}? " if close else ""
+        known = sorted({*profiles, "local"})
         raise UserError(
-            f"no profile {name!r}; there are: {known}",
+            f"no profile {name!r}; there are: {', '.join(known)}",
             where=str(file or start),
-            fix=f"{hint}add [profiles.{name}] to ocspec.toml",
+            fix=f"{_hint(name, known)}add [profiles.{name}] to ocspec.toml",
         )
     given = _table(profiles[name], f"profiles.{name}", file)
-    try:
-        return cattrs.Converter(forbid_extra_keys=True).structure({"name": name, **given}, Profile)
-    except (cattrs.BaseValidationError, ValueError, TypeError) as error:
-        problems = "; ".join(cattrs.transform_error(error)) if isinstance(error, Exception) else str(error)
-        fields = ", ".join(field.name for field in attrs.fields(Profile))
-        raise UserError(f"profile {name!r}: {problems}", where=str(file), fix=f"its keys are {fields}") from None
+    profile = _structured(name, given, str(file))
+    wrong = [UserError(what, where=f"{file}: profile {name!r}", fix=fix) for what, fix in problems(profile)]
+    if wrong:
+        raise wrong[0] if len(wrong) == 1 else UserErrors(wrong)
+    return profile
 
 
 def default_profile(start: Path) -> str:
     """The profile used when none is asked for: `profile = "..."` in the settings, else local."""
     return str(_settings(start)[1].get("profile", "local"))
+
+
+def _structured(name: str, given: dict[str, Any], file: str) -> Profile:
+    classes = given.get("classes")
+    unknown = [key for key in classes if key not in TASK_CLASSES] if isinstance(classes, dict) else []
+    if unknown:
+        raise UserError(
+            f"profile {name!r}: no task class is called {', '.join(map(repr, unknown))}",
+            where=file,
+            fix=f"{_hint(unknown[0], TASK_CLASSES)}the classes are {', '.join(TASK_CLASSES)}",
+        )
+    try:
+        return _converter().structure({"name": name, **given}, Profile)
+    except (cattrs.BaseValidationError, ValueError, TypeError) as error:
+        said = "; ".join(cattrs.transform_error(error, format_exception=_in_words))
+        fields = ", ".join(field.name for field in attrs.fields(Profile) if field.name != "name")
+        raise UserError(f"profile {name!r}: {said}", where=file, fix=f"its keys are {fields}") from None
+
+
+def _in_words(error: BaseException, type_: Any) -> str:
+    """What cattrs says, with the nearest key for one that does not exist."""
+    if not isinstance(error, ForbiddenExtraKeysError):
+        return format_exception(error, type_)
+    known = [field.name for field in attrs.fields(error.cl)]
+    hints = "".join(_hint(key, known) for key in sorted(error.extra_fields))
+    return f"{format_exception(error, type_)}{': ' + hints.strip() if hints else ''}"
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {close[0]!r}? " if close else ""
+
+
+def _converter() -> cattrs.Converter:
+    """Takes values as they are: a text is not split into letters, nor "no" taken for true."""
+    converter = cattrs.Converter(forbid_extra_keys=True)
+
+    def exactly(*kinds: type) -> Any:
+        def structure(value: Any, target: Any) -> Any:
+            if type(value) not in kinds:
+                raise ValueError(value)
+            return target(value)
+
+        return structure
+
+    def texts(value: Any, _: Any) -> tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise ValueError(value)
+        return tuple(value)
+
+    converter.register_structure_hook(int, exactly(int))
+    converter.register_structure_hook(bool, exactly(bool))
+    converter.register_structure_hook(float, exactly(float, int))
+    converter.register_structure_hook(str, exactly(str, int, float))
+    converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], texts)
+    return converter
 
 
 def _settings(start: Path) -> tuple[Path | None, dict[str, Any]]:

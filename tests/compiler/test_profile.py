@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from compiler.errors import UserError
-from compiler.profile import ClassLimits, Profile, default_profile, load_profile
+from compiler.errors import UserError, UserErrors
+from compiler.profile import TASK_CLASSES, Container, Profile, Retry, Settings, default_profile, load_profile
 
 CLUSTER = """
 profile = "cluster"
@@ -34,7 +37,7 @@ def test_this_machine_needs_no_settings(tmp_path: Path) -> None:
     """The default is local."""
     assert load_profile("local", tmp_path) == Profile()
     assert default_profile(tmp_path) == "local"
-    assert Profile().limits("train") == ClassLimits()
+    assert Profile().settings("train") == Settings(minutes=60)
 
 
 def test_a_profile_with_limits_for_a_class(tmp_path: Path) -> None:
@@ -45,8 +48,9 @@ def test_a_profile_with_limits_for_a_class(tmp_path: Path) -> None:
     assert (profile.name, profile.dispatch, profile.partition) == ("cluster", "slurm", "cpu")
     assert profile.setup == ("module load cuda",)
     assert profile.sbatch == {"mail-type": "FAIL"}
-    assert profile.limits("train") == ClassLimits(partition="gpu", minutes=2880)
-    assert profile.limits("data") == ClassLimits()
+    common = Settings(partition="cpu", minutes=60, setup=("module load cuda",), sbatch={"mail-type": "FAIL"})
+    assert profile.settings("train") == attrs.evolve(common, partition="gpu", minutes=2880)
+    assert profile.settings("data") == common
 
 
 def test_settings_are_looked_for_upward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,10 +105,20 @@ def test_an_unknown_profile_without_settings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("partitoin = 'x'", ["partitoin"]),
+        ("partitoin = 'x'", ["partitoin", "did you mean 'partition'?"]),
+        ("retry = { premeted = 3 }", ["premeted", "did you mean 'preempted'?"]),
+        ("container = { kind = 'docker' }", ["docker", "container.kind"]),
+        ("partition = ['a', 'b']", ["partition"]),
+        ("partition = true", ["partition"]),
+        ("setup = 'module load cuda'", ["setup"]),
+        ("modules = ['gcc', 3]", ["modules"]),
+        ("minutes = '60'", ["minutes"]),
+        ("minutes = 1.5", ["minutes"]),
+        ("supervise = 'no'", ["supervise"]),
         ("dispatch = 'slrum'", ["slrum", "dispatch"]),
         ("minutes = 'long'", ["minutes"]),
         ("classes = 3", ["classes"]),
+        ("classes = { train = 3 }", ["classes", "train"]),
         ("[profiles.p.classes.train]\nhours = 3", ["hours", "train"]),
         ("partitoin = 'x'\nminutes = 'long'", ["partitoin", "minutes"]),
     ],
@@ -115,7 +129,7 @@ def test_a_wrong_entry_is_named(tmp_path: Path, body: str, words: list[str]) -> 
     error = refused("p", tmp_path)
     assert error.what.startswith("profile 'p': ")
     assert all(word in error.what for word in words)
-    assert error.fix.startswith("its keys are name, dispatch, workers")
+    assert error.fix.startswith("its keys are partition, account, qos")
 
 
 @pytest.mark.parametrize(
@@ -125,3 +139,149 @@ def test_settings_that_are_none(tmp_path: Path, text: str) -> None:
     """Something else where a table should be, or no TOML at all."""
     (tmp_path / "ocspec.toml").write_bytes(text.encode("latin-1"))
     assert refused("p", tmp_path).where == str(tmp_path / "ocspec.toml")
+
+
+WHOLE = """
+[profiles.p]
+dispatch = "slurm"
+minutes = 120
+python = "/opt/python"
+modules = ["gcc/12"]
+scratch = "/local/$USER"
+environment = { HF_HOME = "/scratch/hf", WANDB_API_KEY = "env:MY_KEY", HF_TOKEN = "file:/home/me/.hf", N = 3 }
+sbatch = { mail_type = "FAIL", nice = 3, "--exclusive" = "" }
+max_parallel_shards = 64
+shards_per_job = 4
+supervise = false
+controller_patience_s = 60
+retry = { timeout = 5, memory_growth = 1.5, max_memory_mb = 64_000 }
+
+[profiles.p.container]
+kind = "apptainer"
+image = "/images/a.sif"
+mounts = ["/scratch", "/data:/d"]
+
+[profiles.p.classes.train]
+partition = "gpu"
+gpus_per_node = 4
+environment = { N = 8, NCCL_DEBUG = "INFO" }
+container = { kind = "none" }
+modules = []
+"""
+
+
+def test_all_that_a_profile_can_say(tmp_path: Path) -> None:
+    """Every key, as it stands in the file."""
+    (tmp_path / "ocspec.toml").write_text(WHOLE)
+    profile = load_profile("p", tmp_path)
+    assert profile.retry == Retry(timeout=5, memory_growth=1.5, max_memory_mb=64_000)
+    assert (profile.supervise, profile.controller_patience_s) == (False, 60.0)
+    assert profile.sbatch == {"mail-type": "FAIL", "nice": "3", "exclusive": ""}
+    data, train = profile.settings("data"), profile.settings("train")
+    assert data.container == Container(kind="apptainer", image="/images/a.sif", mounts=("/scratch", "/data:/d"))
+    assert (data.modules, data.gpus_per_node, data.environment["N"]) == (("gcc/12",), None, "3")
+    assert (train.container, train.modules, train.gpus_per_node) == (Container(), (), 4)
+    assert train.environment == {**data.environment, "N": "8", "NCCL_DEBUG": "INFO"}
+    assert (train.minutes, train.shards_per_job, train.scratch) == (120, 4, "/local/$USER")
+
+
+TEXTS = st.none() | st.sampled_from(["", "a", "b"])
+NUMBERS = st.none() | st.integers(0, 3)
+LINES = st.none() | st.lists(st.sampled_from("ab"), max_size=2).map(tuple)
+TABLES = st.dictionaries(st.sampled_from("abc"), st.sampled_from("123"))
+SAID = st.builds(
+    dict,
+    partition=TEXTS,
+    python=TEXTS,
+    minutes=NUMBERS,
+    memory_mb=NUMBERS,
+    shards_per_job=NUMBERS,
+    setup=LINES,
+    container=st.none() | st.builds(Container, image=st.sampled_from("ab")),
+    environment=TABLES,
+    sbatch=TABLES,
+)
+
+
+@given(SAID, SAID)
+def test_a_class_goes_before_the_profile(general: dict, special: dict) -> None:
+    """Whatever a class says holds, an empty text and 0 too; tables are merged by key; the rest is the profile's."""
+    profile = Profile(**general, classes={"train": Settings(**special)})
+    merged = profile.settings("train")
+    for name, value in special.items():
+        if isinstance(value, dict):
+            assert getattr(merged, name) == {**general[name], **value}
+        else:
+            assert getattr(merged, name) == (general[name] if value is None else value)
+    others = [profile.settings(name) for name in TASK_CLASSES if name != "train"]
+    assert all(other == Settings(**general) for other in others)
+    assert merged.over(profile) == merged
+
+
+def test_a_misspelt_class_is_refused(tmp_path: Path) -> None:
+    """It would otherwise hold for nothing, silently."""
+    (tmp_path / "ocspec.toml").write_text("[profiles.p.classes.trian]\nminutes = 3\n")
+    error = refused("p", tmp_path)
+    assert error.what == "profile 'p': no task class is called 'trian'"
+    assert error.fix == "did you mean 'train'? the classes are fetch, data, group, train, eval"
+
+
+@pytest.mark.parametrize(
+    ("body", "what", "fix"),
+    [
+        ("minutes = 0", "minutes is 0", "it is 1 or more"),
+        ("workers = -1", "workers is -1", "it is 0 or more"),
+        ("controller_patience_s = inf", "controller_patience_s is inf", "it is 0 or more"),
+        ("retry = { memory_growth = 0.5 }", "retry.memory_growth is 0.5", "it is 1 or more"),
+        ("[profiles.p.classes.eval]\ncpus = 0", "classes.eval.cpus is 0", "it is 1 or more"),
+        ('partition = "a\\n#SBATCH --uid=0"', "partition has a line break in a value", "one line"),
+        ('sbatch = { nice = "1\\nrm" }', "sbatch has a line break in a value", "one line"),
+        ('sbatch = { "nice me" = "1" }', "sbatch: 'nice me' is no option of sbatch", "mail-type"),
+        ('environment = { "A B" = "1" }', "environment: 'A B' cannot be the name of a variable", "letters"),
+        ('environment = { "1A" = "1" }', "environment: '1A' cannot be the name of a variable", "letters"),
+        ('environment = { A = "1\\n2" }', "environment.A has a line break in its value", "file:PATH"),
+        ('environment = { A = "env:MY KEY" }', "environment.A: 'MY KEY' cannot be the name", '"env:A"'),
+        ('environment = { A = "file:.a" }', "environment.A: '.a' is not a whole path", "file:/home"),
+        ('environment = { HF_TOKEN = "hf_x" }', "environment.HF_TOKEN looks like a secret", '"env:HF_TOKEN"'),
+        ('environment = { WANDB_API_KEY = "x" }', "environment.WANDB_API_KEY looks like a secret", "file:/path"),
+        ('environment = { AWS_SECRET_ACCESS_KEY = "x" }', "AWS_SECRET_ACCESS_KEY looks like a secret", "env:"),
+        ('environment = { K = "env:K" }\nsbatch = { export = "NONE" }', "sbatch.export keeps K from", '"K"'),
+        ('python = "~/venv/bin/python"', "python starts with ~", "the whole path"),
+        ('container = { image = "a.sif" }', "container has an image but no kind", "apptainer"),
+        ('container = { kind = "pyxis" }', "container of kind 'pyxis' has no image", "image"),
+        ('container = { kind = "pyxis", image = "a", mounts = ["/a,b"] }', "container.mounts has a comma", "another"),
+    ],
+)
+def test_a_value_that_cannot_be_used(tmp_path: Path, body: str, what: str, fix: str) -> None:
+    """What, where, and what to write."""
+    (tmp_path / "ocspec.toml").write_text(f"[profiles.p]\n{body}\n")
+    error = refused("p", tmp_path)
+    assert what in error.what
+    assert fix in error.fix
+    assert error.where == f"{tmp_path}/ocspec.toml: profile 'p'"
+    assert "hf_x" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        'TOKENIZERS_PARALLELISM = "false"',
+        'MAX_TOKENS = "5"',
+        'HF_TOKEN_PATH = "/home/me/.hf"',
+        'HF_TOKEN = "env:HF_TOKEN"',
+        'HF_ENDPOINT = "https://hub"',
+        'NAME = "it\'s $HOME ü"',
+    ],
+)
+def test_what_is_no_secret_is_taken(tmp_path: Path, entry: str) -> None:
+    """Names that only look like it, and references."""
+    (tmp_path / "ocspec.toml").write_text(f"[profiles.p]\nenvironment = {{ {entry} }}\n")
+    assert len(load_profile("p", tmp_path).environment) == 1
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    """Not the first alone."""
+    (tmp_path / "ocspec.toml").write_text("[profiles.p]\nminutes = 0\nworkers = -1\n")
+    with pytest.raises(UserErrors) as error:
+        load_profile("p", tmp_path)
+    assert [problem.what for problem in error.value.problems] == ["workers is -1", "minutes is 0"]

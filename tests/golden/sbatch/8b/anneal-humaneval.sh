@@ -10,8 +10,9 @@
 #SBATCH --gpus-per-node=1
 #SBATCH --kill-on-invalid-dep=yes
 #SBATCH --mail-type=FAIL
-set -euo pipefail
+set -eo pipefail
 export OMP_NUM_THREADS=8 NUMBA_NUM_THREADS=8 RAYON_NUM_THREADS=8
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
 module load cuda
 export OMP_NUM_THREADS=1
-/opt/ocspec/bin/python -m runtime.worker plan.json anneal/humaneval "${SLURM_ARRAY_TASK_ID:-0}" --store "$OCSPEC_STORE"
+/opt/ocspec/bin/python -m runtime.worker plan.json anneal/humaneval "${SLURM_ARRAY_TASK_ID:-0}" --store "${OCSPEC_STORE:?}"
