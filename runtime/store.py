@@ -7,19 +7,23 @@ plan-time *fingerprint* points to the key it had when it was built.
     artifacts/KEY/manifest.json, OUTPUT/...     finished, renamed into place as a whole
     fingerprints/FP.json                        {"key": KEY}
     work/KEY/N/K/                               shard K of N, finished, until all are
+    work/KEY/N/K.aside/UUID/                    an attempt at it
     work/KEY/resume-K/                          what a killed attempt left for the next (checkpoints)
+    locks/KEY/K.lease/                          who works on shard K
 
-It does not run anything and does not know the plan beyond the task it is given.
+Whatever several processes may do at once ends in a rename that only the first can do. Leases (`runtime.lease`) spare
+the others the work; no result depends on them. It does not run anything and does not know the plan beyond the task it
+is given.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,9 @@ import attrs
 
 from compiler.errors import UserError
 from compiler.files import sync_directory, write_atomically
+from runtime.full_disk import full_disk
+from runtime.holder import Holder
+from runtime.lease import RENEW_S, STALE_AFTER_S, Lease, LeaseLost
 from runtime.task import Artifact
 
 MANIFEST = "manifest.json"
@@ -35,9 +42,14 @@ RESULT = "result.json"
 
 @attrs.frozen
 class Store:
-    """A directory of artefacts; safe for many processes on a file system with atomic rename and flock."""
+    """A directory of artefacts; safe for many processes of many machines on a file system with atomic rename and link.
+
+    `stale_after_s` and `renew_s` are those of `Lease.hold`, in seconds.
+    """
 
     root: Path
+    stale_after_s: float = STALE_AFTER_S
+    renew_s: float = RENEW_S
 
     def artifact(self, key: str) -> Artifact | None:
         """The artefact of that key, or None; one with missing or resized files is set aside, not trusted."""
@@ -71,81 +83,125 @@ class Store:
 
     def shard_result(self, key: str, shards: int, shard: int) -> dict[str, Any] | None:
         """What a finished shard says of itself, or None."""
-        try:
-            result: dict[str, Any] = json.loads((self.shard_directory(key, shards, shard) / RESULT).read_text())
-        except (OSError, ValueError):
-            return None
-        return result
+        return _result(self.shard_directory(key, shards, shard))
+
+    def finished_shards(self, key: str, shards: int) -> frozenset[int]:
+        """The shards with a result; of the others not one file is opened."""
+        directory = self.root / "work" / key / str(shards)
+        names = os.listdir(directory) if directory.is_dir() else []
+        found = (int(name) for name in names if name.isdigit())
+        return frozenset(shard for shard in found if self.shard_result(key, shards, shard) is not None)
 
     def resume_directory(self, key: str, shard: int) -> Path:
-        """A directory that the next attempt at a shard finds as the last one left it."""
+        """A directory that the next attempt at a shard finds as the last one left it.
+
+        An attempt that lost its lease may still write here: `renew_s` seconds at most after the next one began, or
+        the moment that it takes to notice after a pause, and then only if `on_lost` ends it. So what is written here
+        must be whole or known to be damaged, as a sealed checkpoint is.
+        """
         path = self.root / "work" / key / f"resume-{shard}"
         path.mkdir(parents=True, exist_ok=True)
         return path
 
     @contextmanager
-    def attempt(self, key: str, shards: int, shard: int) -> Iterator[Path | None]:
+    def attempt(
+        self,
+        key: str,
+        shards: int,
+        shard: int,
+        *,
+        on_wait: Callable[[Holder], None] | None = None,
+        on_lost: Callable[[Lease], None] | None = None,
+    ) -> Iterator[Path | None]:
         """Hold a shard and yield an empty directory to write in, or None if the shard is finished already.
 
-        The directory is renamed into place when the block ends; a second process waits here.
+        The directory is renamed into place when the block ends; another process waits here (`on_wait` is told for
+        whom). If the lease is lost, `on_lost` is called at once in another thread and the block ends with LeaseLost:
+        nothing of it is kept. Should two attempts come to their end nevertheless, the result of the first is kept.
         """
+        if self._is_finished(key, shards, shard):
+            yield None
+            return
         final = self.shard_directory(key, shards, shard)
-        aside = final.with_name(f"{shard}.aside")
-        with self.lock(f"{key}.{shard}"):
-            if self.artifact(key) or self.shard_result(key, shards, shard) is not None:
+        with self._lease(self.root / "locks" / key / f"{shard}.lease", on_wait, on_lost) as lease:
+            if self._is_finished(key, shards, shard):
                 yield None
                 return
-            for left in (aside, final):
-                shutil.rmtree(left, ignore_errors=True)
+            asides = final.with_name(f"{shard}.aside")
+            shutil.rmtree(asides, ignore_errors=True)  # whoever wrote there is dead or has lost
+            aside = asides / uuid.uuid4().hex
             aside.mkdir(parents=True)
             try:
-                yield aside
-            except BaseException:
-                shutil.rmtree(aside, ignore_errors=True)
-                raise
-            sync_tree(aside)
-            os.replace(aside, final)
-            sync_directory(final.parent)
+                _clear(final, asides / "damaged")
+                try:
+                    yield aside
+                    sync_tree(aside)
+                finally:
+                    lease.conclude()  # raises: what a loser ran into means nothing
+                try:
+                    _place(aside, final, lambda: self._is_finished(key, shards, shard))
+                except FileNotFoundError:  # paused before the rename: who took over meanwhile has removed it
+                    raise LeaseLost(lease.path) from None
+            finally:
+                for left in (aside, asides / "damaged"):
+                    shutil.rmtree(left, ignore_errors=True)
+                with suppress(OSError):
+                    asides.rmdir()
 
     def publish(self, key: str, shards: int, manifest: Mapping[str, Any]) -> Artifact:
-        """Move the finished shards together into an artefact; the caller made sure that all are there."""
-        final = self.root / "artifacts" / key
-        with self.lock(f"{key}.publish"):
-            known = self.artifact(key)
-            if known:
-                return known
-            aside = self.root / "artifacts" / f".{key}.aside"
-            shutil.rmtree(aside, ignore_errors=True)
-            try:
-                for shard in range(shards):
-                    _link_outputs(self.shard_directory(key, shards, shard) / "out", aside, shard, shards)
-                _complete(aside, manifest)
-            except BaseException:
-                shutil.rmtree(aside, ignore_errors=True)
+        """Move the finished shards together into an artefact; the caller made sure that all are there.
+
+        Several processes may do it at once: the artefact of the first is kept.
+        """
+        work, final = self.root / "work" / key, self.root / "artifacts" / key
+        aside = work / f"{uuid.uuid4().hex}.aside"  # below the work, so that it goes with it if we are killed
+        final.parent.mkdir(exist_ok=True)
+        try:
+            for shard in range(shards):
+                _link_outputs(self.shard_directory(key, shards, shard) / "out", aside, shard, shards)
+            _complete(aside, manifest)
+            self.shard_directory(key, shards, 0).stat()  # all shards are there still, so nothing was left out
+            _place(aside, final, lambda: self.artifact(key) is not None)
+        except OSError:  # the ground went from under us if another publisher was faster: see `_forget`
+            if self.artifact(key) is None:
                 raise
-            os.replace(aside, final)
-            sync_directory(final.parent)
-            shutil.rmtree(self.root / "work" / key, ignore_errors=True)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
         artifact = self.artifact(key)
         assert artifact is not None
+        self._forget(key)
         return artifact
 
+    def _is_finished(self, key: str, shards: int, shard: int) -> bool:
+        return self.shard_result(key, shards, shard) is not None or self.artifact(key) is not None
+
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """One process at a time; freed by the system when its holder dies."""
-        path = self.root / "locks" / name
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("w")
-        except OSError as error:
-            raise UserError(
-                f"the store cannot be written ({error.strerror})",
-                where=str(self.root),
-                fix="choose another --store",
-            ) from None
-        with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def _lease(
+        self, path: Path, on_wait: Callable[[Holder], None] | None, on_lost: Callable[[Lease], None] | None
+    ) -> Iterator[Lease]:
+        held = Lease.hold(
+            path, on_wait=on_wait, on_lost=on_lost, stale_after_s=self.stale_after_s, renew_s=self.renew_s
+        )
+        with ExitStack() as stack:
+            try:
+                lease = stack.enter_context(held)
+            except OSError as error:
+                if full_disk(error):  # whoever asked for the work can say for what there is no space
+                    raise
+                raise UserError(
+                    f"the store cannot be written ({error.strerror})",
+                    where=str(self.root),
+                    fix="choose another --store",
+                ) from None
+            yield lease
+
+    def _forget(self, key: str) -> None:
+        """Remove the work behind an artefact. Renamed first: another publisher finds all of the shards, or none."""
+        gone = self.root / "work" / f"{key}.{uuid.uuid4().hex}.aside"
+        with suppress(FileNotFoundError):
+            os.rename(self.root / "work" / key, gone)
+        for left in (gone, self.root / "locks" / key):
+            shutil.rmtree(left, ignore_errors=True)
 
     def _set_aside(self, path: Path) -> None:
         """Move a damaged artefact out of the way, keeping it for a look."""
@@ -157,6 +213,34 @@ class Store:
             os.replace(path, target)
         except FileNotFoundError:
             return  # another process was faster
+
+
+def _place(aside: Path, final: Path, is_there: Callable[[], bool]) -> None:
+    """Rename a directory that is on disk into place, unless what belongs there is there: the first wins."""
+    try:
+        os.rename(aside, final)
+    except OSError:
+        if is_there():
+            return
+        os.rename(aside, final)  # looking has moved a damaged one out of the way
+    sync_directory(final.parent)
+
+
+def _clear(final: Path, aside: Path) -> None:
+    """Move a shard without a readable result out of the way; one that a loser finished just now is put back."""
+    with suppress(FileNotFoundError):
+        os.rename(final, aside)
+        if _result(aside) is not None:
+            os.rename(aside, final)
+
+
+def _result(shard: Path) -> dict[str, Any] | None:
+    """What a finished shard says of itself, or None."""
+    try:
+        result: dict[str, Any] = json.loads((shard / RESULT).read_text())
+    except (OSError, ValueError):
+        return None
+    return result
 
 
 def _complete(aside: Path, manifest: Mapping[str, Any]) -> None:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
+import runtime.store
 from compiler.errors import UserError
+from runtime.holder import Holder
+from runtime.lease import LeaseLost
 from runtime.store import RESULT, Store
+from tests.runtime.children import FORK, children, exit_codes, is_paused, pause, resume, wait_for
 
 OUTPUTS = {"outputs": {"files": {}}}
 MANIFEST = {"task": "t", "key": "k", "digest": "d", **OUTPUTS}
@@ -70,13 +77,23 @@ def test_an_attempt_that_raises_leaves_nothing(tmp_path: Path) -> None:
 def test_what_a_killed_attempt_left_aside_is_cleared(tmp_path: Path) -> None:
     """A directory aside without a result is never taken for finished."""
     store = Store(tmp_path)
-    left = store.shard_directory("k", 1, 0).with_name("0.aside")
+    left = store.shard_directory("k", 1, 0).with_name("0.aside") / "attempt"
     (left / "out" / "files").mkdir(parents=True)
     (left / "out" / "files" / "torn.txt").write_text("torn")
     assert store.shard_result("k", 1, 0) is None
     finish(store, "k", 1, 0)
+    assert not left.parent.exists()
     artifact = store.publish("k", 1, MANIFEST)
     assert list(artifact.manifest["files"]) == ["files/a.txt"]
+
+
+def test_a_finished_shard_with_a_damaged_result_is_made_again(tmp_path: Path) -> None:
+    """It is moved out of the way."""
+    store = Store(tmp_path)
+    finish(store, "k", 1, 0, "old")
+    (store.shard_directory("k", 1, 0) / RESULT).write_text("{")
+    assert finish(store, "k", 1, 0, "new")
+    assert (store.publish("k", 1, MANIFEST).path / "files" / "a.txt").read_text() == "new"
 
 
 @pytest.mark.parametrize("damage", ["truncate", "remove", "manifest", "empty manifest"])
@@ -149,3 +166,142 @@ def test_publishing_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / "artifacts").iterdir()) == []
     store.publish("k", 1, MANIFEST)
     assert store.artifact("k") is not None
+
+
+QUICK = {"stale_after_s": 0.5, "renew_s": 0.05}
+
+
+def _attempt_that_stops(root: Path, ready: Path) -> None:
+    """An attempt of an inline run: nobody ends its process. It waits to be paused, then goes on and writes."""
+    try:
+        with Store(root, **QUICK).attempt("k", 1, 0) as directory:
+            assert directory is not None
+            ready.touch()
+            wait_for(lambda: not ready.exists())
+            (directory / RESULT).write_text('{"by": "loser"}')
+    except LeaseLost:
+        os._exit(3)
+
+
+def _by(store: Store) -> object:
+    return (store.shard_result("k", 1, 0) or {}).get("by")
+
+
+def test_a_paused_attempt_loses_and_keeps_nothing(tmp_path: Path) -> None:
+    """Its shard is done by another meanwhile; when it wakes, it neither finishes nor harms what the other made."""
+    ready = tmp_path / "ready"
+    with children(_attempt_that_stops, (tmp_path, ready)) as (loser,):
+        wait_for(ready.exists)
+        pause(loser)
+        told = list[Holder]()
+        store = Store(tmp_path, **QUICK)
+        with store.attempt("k", 1, 0, on_wait=told.append) as directory:
+            assert directory is not None
+            ready.unlink()
+            resume(loser)  # wakes while the other is at work
+            assert exit_codes([loser]) == [3]
+            (directory / RESULT).write_text('{"by": "winner"}')
+        assert [holder.pid for holder in told] == [loser.pid]
+    assert _by(store) == "winner"
+    assert [path.name for path in store.shard_directory("k", 1, 0).parent.iterdir()] == ["0"]
+
+
+def _attempt_that_sleeps_before_its_last_act(root: Path) -> None:
+    """It is paused when it has made sure of its lease and not yet renamed: the worst moment there is."""
+    place = runtime.store._place
+
+    def pausing(*arguments: object) -> None:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        place(*arguments)  # type: ignore[arg-type]
+
+    runtime.store._place = pausing
+    try:
+        with Store(root, **QUICK).attempt("k", 1, 0) as directory:
+            assert directory is not None
+            (directory / RESULT).write_text('{"by": "sleeper"}')
+    except LeaseLost:
+        os._exit(3)
+
+
+@pytest.mark.parametrize(("wakes", "ends"), [("while the other works", 3), ("after the other ended", 0)])
+def test_of_two_attempts_that_both_finish_one_is_kept(tmp_path: Path, wakes: str, ends: int) -> None:
+    """Whichever was first, whole, and the other leaves nothing."""
+    store = Store(tmp_path, **QUICK)
+    with children(_attempt_that_sleeps_before_its_last_act, (tmp_path,)) as (sleeper,):
+        wait_for(lambda: is_paused(sleeper))
+        with store.attempt("k", 1, 0) as directory:
+            assert directory is not None
+            (directory / RESULT).write_text('{"by": "other"}')
+            if wakes == "while the other works":
+                resume(sleeper)
+                assert exit_codes([sleeper]) == [ends]
+        if wakes == "after the other ended":
+            resume(sleeper)
+        assert exit_codes([sleeper]) == [ends]
+    assert _by(store) == "other"
+    assert [path.name for path in store.shard_directory("k", 1, 0).parent.iterdir()] == ["0"]
+
+
+def test_a_result_that_came_into_place_meanwhile_is_kept(tmp_path: Path) -> None:
+    """Of two whole directories the first stays; the attempt that comes second ends as if it had been the first."""
+    store = Store(tmp_path)
+    with store.attempt("k", 1, 0) as directory:
+        assert directory is not None
+        final = store.shard_directory("k", 1, 0)
+        final.mkdir()
+        (final / RESULT).write_text('{"by": "first"}')
+        (directory / RESULT).write_text('{"by": "second"}')
+    assert _by(store) == "first"
+    assert [path.name for path in final.parent.iterdir()] == ["0"]
+
+
+def _publish_at(root: Path, moment: float, keys: int) -> None:
+    store = Store(root)
+    for number in range(keys):
+        time.sleep(max(0.0, moment + 0.05 * number - time.time()))
+        artifact = store.publish(f"k{number}", 3, {**MANIFEST, "by": os.getpid()})
+        assert sorted(artifact.manifest["files"]) == [f"files/{shard:05d}-a.txt" for shard in range(3)]
+
+
+def test_of_many_publishers_at_once_one_publishes(tmp_path: Path) -> None:
+    """All end with the same whole artefact, and nothing is left beside it."""
+    store, keys = Store(tmp_path), 8
+    for number in range(keys):
+        for shard in range(3):
+            finish(store, f"k{number}", 3, shard)
+    with children(_publish_at, *[(tmp_path, time.time() + 0.2, keys)] * 4) as processes:
+        assert exit_codes(processes) == [0] * 4
+    assert sorted(path.name for path in (tmp_path / "artifacts").iterdir()) == [f"k{n}" for n in range(keys)]
+    for left in ("work", "locks"):
+        assert list((tmp_path / left).iterdir()) == []
+
+
+def _finish_then_say(root: Path, said: Path) -> None:
+    with Store(root).attempt("k", 1, 0) as directory:
+        said.write_text("nothing to do" if directory is None else "worked")
+
+
+def test_a_killed_attempt_on_this_machine_is_followed_at_once(tmp_path: Path) -> None:
+    """Two minutes of silence are for machines whose processes cannot be seen."""
+    ready = tmp_path / "ready"
+    with children(_attempt_that_stops, (tmp_path, ready)) as (victim,):
+        wait_for(ready.exists)
+        victim.kill()
+        victim.join()
+        began = time.monotonic()
+        assert finish(Store(tmp_path), "k", 1, 0)
+        assert time.monotonic() - began < 1
+
+
+def test_who_waited_for_a_shard_finds_it_finished(tmp_path: Path) -> None:
+    """It does not do it again."""
+    said = tmp_path / "said"
+    with Store(tmp_path).attempt("k", 1, 0) as directory:
+        assert directory is not None
+        waiting = FORK.Process(target=_finish_then_say, args=(tmp_path, said))
+        waiting.start()
+        time.sleep(0.1)
+        assert not said.exists()
+        (directory / RESULT).write_text("{}")
+    assert exit_codes([waiting]) == [0]
+    assert said.read_text() == "nothing to do"
