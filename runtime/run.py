@@ -6,6 +6,8 @@ is the dispatcher's.
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -91,7 +93,7 @@ def run_plan(plan: Plan, store: Store, dispatcher: Dispatcher, journal: Journal,
 def _follow(plan: Plan, store: Store, dispatcher: Dispatcher, journal: Journal, on_event: OnEvent) -> Summary:
     began = time.monotonic()
     wanted = jobs(plan, store)
-    journal.write("run", tasks=len(plan.tasks), missing=len(wanted))
+    journal.write("run", tasks=len(plan.tasks), missing=len(wanted), host=platform.node(), pid=os.getpid())
     left = {(job.task_id, shard) for job in wanted for shard in job.shards}
     bad: dict[str, str] = {}
     errors: list[str] = []

@@ -35,7 +35,8 @@ class TaskContext:
 
     `out` is empty and becomes the artefact: an operator writes `out / OUTPUT / ...`. `resume` survives a killed
     attempt. `stats` is a tree of numbers that are summed over the shards into the manifest; `in`, `kept` and
-    `dropped` count documents, and in = kept + dropped is checked.
+    `dropped` count documents, and in = kept + dropped is checked. `ranks` are the processes that share the shard (a
+    runtime.training.ranks.Ranks), None where this one has it alone; only training has several.
     """
 
     task_id: str
@@ -52,6 +53,7 @@ class TaskContext:
     base: Path = attrs.field(factory=Path.cwd)
     stats: dict[str, Any] = attrs.field(factory=dict)
     progress: Callable[[int, int, str], None] = _silent
+    ranks: Any = None
 
     def input(self, role: str) -> Artifact:
         """The one artefact given for `role`."""

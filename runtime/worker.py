@@ -4,6 +4,11 @@
 
 It makes its key from its inputs' digests, does nothing if that is built already, and publishes the artefact when it
 finishes the last shard. Scheduling and retries are not its business.
+
+Training may run in several processes (`runtime.launch`): rank 0 is the worker, and the others compute their part in a
+directory of their own and leave nothing. Exit codes: 0 done; 1 failed; 75 stopped on request after saving, run again to
+go on (training only); 69 another rank ended first; 76 another process took the shard over, run again to wait for it;
+137 out of memory, as a shell says of a process that the kernel killed for it.
 """
 
 from __future__ import annotations
@@ -13,26 +18,33 @@ import json
 import os
 import platform
 import resource
-import shutil
+import signal
 import sys
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from compiler import canonical
 from compiler import plan as plans
-from compiler.errors import UserError
-from compiler.plan import Plan, Task
-from runtime import code_version, digest, operators
-from runtime.full_disk import as_one_message
+from compiler.errors import UserError, UserErrors
+from compiler.plan import Plan, Resources, Task
+from runtime import digest, interruption, launch, operators
+from runtime.full_disk import as_one_message, full_disk
+from runtime.holder import Holder
 from runtime.journal import Journal
-from runtime.lineage.trail import role_before
-from runtime.processes import die_with_parent
+from runtime.lease import EXIT_LEASE_LOST, Lease, LeaseLost
+from runtime.manifest import manifest
+from runtime.processes import die_with_parent, end_with_descendants
+from runtime.scratch import scratch_directory, scratch_root
 from runtime.store import RESULT, Store
 from runtime.task import Artifact, TaskContext
 
 PROGRESS_SECONDS = 0.5
+OUT_OF_MEMORY = 137
+MEMORY_VARIABLE = "OCSPEC_MEMORY_MB"  # set where a scheduler gave other memory than the plan asked for
 
 
 def run_shard(plan_path: str, task_id: str, shard: int, store: str) -> None:
@@ -40,14 +52,24 @@ def run_shard(plan_path: str, task_id: str, shard: int, store: str) -> None:
 
     Raises UserError where the inputs are at fault or the disk is full.
     """
-    with as_one_message(f"{task_id} in {store}", fix="free some, or choose another --store"):
-        _run(Path(plan_path), task_id, shard, Store(Path(store)))
+    plan = plans.load(Path(plan_path))
+    with _one_disk_message(task_id, store):
+        _run(Path(plan_path), plan, plan.task(task_id), shard, Store(Path(store)))
 
 
-def _run(path: Path, task_id: str, shard: int, home: Store) -> None:
-    plan = plans.load(path)
-    task = plan.task(task_id)
-    journal = Journal(path.parent / "journal")
+def _one_disk_message(task_id: str, store: str) -> AbstractContextManager[None]:
+    places = " or ".join(str(place) for place in (store, scratch_root()) if place)
+    return as_one_message(f"{task_id} in {places}", fix="free some, or choose another --store or scratch")
+
+
+def _run(
+    path: Path, plan: Plan, task: Task, shard: int, home: Store, ranks: Any = None, *, alone: bool = False
+) -> None:
+    """`ranks` are a runtime.training.ranks.Ranks of which this is rank 0, or None.
+
+    A process that is `alone` with the shard is ended when it loses it; another one sees LeaseLost at the end.
+    """
+    task_id, journal = task.id, Journal(path.parent / "journal")
     began = time.time()
     if home.find(task.fingerprint):
         return
@@ -57,17 +79,69 @@ def _run(path: Path, task_id: str, shard: int, home: Store) -> None:
         home.remember(task.fingerprint, key)
         journal.write("cut_off", task=task_id, key=key)
         return
-    with home.attempt(key, task.shards, shard) as directory:
+    on_lost = _ending(journal, task_id, shard) if alone else None
+    attempt = home.attempt(key, task.shards, shard, on_wait=_say_that_it_waits, on_lost=on_lost)
+    with _telling(journal, task_id, shard), attempt as directory:
         if directory is not None:
             journal.write("started", task=task_id, shard=shard, host=platform.node(), pid=os.getpid())
-            try:
-                _work(task, shard, inputs, directory, home, key, path)
-            except BaseException as error:
-                journal.write("failed", task=task_id, shard=shard, error=_one_line(error))
-                raise
+            if ranks:
+                ranks.begin()
+            _work(task, shard, inputs, directory, home, key, path, ranks)
     if directory is not None:  # only now is the shard in its place: killed a moment before, it would run again
         journal.write("finished", task=task_id, shard=shard, seconds=round(time.time() - began, 3))
     publish_if_complete(task, key, preimage, inputs, home, journal)
+
+
+def _assist(path: Path, plan: Plan, task: Task, shard: int, home: Store, ranks: Any) -> None:
+    """What a rank other than 0 does: the operator, in a directory of its own that is thrown away."""
+    if not ranks.follow():
+        return
+    journal = Journal(path.parent / "journal")
+    with _telling(journal, task.id, shard, rank=ranks.here.rank), tempfile.TemporaryDirectory(prefix="ocspec-") as own:
+        inputs = gather(task, plan, home)
+        _operate(task, shard, inputs, Path(own), home, task_key(task, inputs)[0], path, ranks)
+
+
+@contextmanager
+def _telling(journal: Journal, task_id: str, shard: int, **more: int) -> Iterator[None]:
+    """Note in the journal why the block was left early."""
+    try:
+        yield
+    except interruption.Interrupted as stop:
+        journal.write("interrupted", task=task_id, shard=shard, step=stop.step, **more)
+        raise
+    except launch.Lost as error:  # not the cause of anything: another rank ended first
+        journal.write("lost", task=task_id, shard=shard, error=_one_line(error), **more)
+        raise
+    except LeaseLost:  # no failure: another process does it
+        _journal_loss(journal, task_id, shard)
+        raise
+    except BaseException as error:
+        journal.write("failed", task=task_id, shard=shard, error=_one_line(error), **more)
+        raise
+
+
+def _say_that_it_waits(holder: Holder) -> None:
+    sys.stderr.write(f"waiting: {holder} works on this shard\n")
+    sys.stderr.flush()
+
+
+def _ending(journal: Journal, task_id: str, shard: int) -> Callable[[Lease], None]:
+    """What ends this process at once, whatever its main thread is doing, and all that it started."""
+
+    def end(lease: Lease) -> None:
+        try:
+            sys.stderr.write(f"error: {task_id} shard {shard}: {LeaseLost(lease.path)}\n")
+            sys.stderr.flush()
+            _journal_loss(journal, task_id, shard)
+        finally:
+            end_with_descendants(EXIT_LEASE_LOST)
+
+    return end
+
+
+def _journal_loss(journal: Journal, task_id: str, shard: int) -> None:
+    journal.write("lease_lost", task=task_id, shard=shard, host=platform.node(), pid=os.getpid())
 
 
 def gather(task: Task, plan: Plan, store: Store) -> dict[str, tuple[Artifact, ...]]:
@@ -79,6 +153,22 @@ def gather(task: Task, plan: Plan, store: Store) -> dict[str, tuple[Artifact, ..
             raise UserError(f"{task.id} needs {item.task}, which is not built", fix="run `ocspec submit` again")
         found[item.role] = (*found.get(item.role, ()), artifact)
     return found
+
+
+def finished_shards(plan: Plan, task: Task, store: Store) -> frozenset[int]:
+    """The shards of a task that need not run: all where its artefact is there, else those with a result.
+
+    Where all have one and nobody has put them together yet, the last one is left to do it.
+    """
+    everything = frozenset(range(task.shards))
+    if store.find(task.fingerprint):
+        return everything
+    try:
+        key, _ = task_key(task, gather(task, plan, store))
+    except UserError:  # an input is not built, so no shard can be
+        return frozenset()
+    done = store.finished_shards(key, task.shards)
+    return done - {task.shards - 1} if done == everything else done
 
 
 def task_key(task: Task, inputs: Mapping[str, tuple[Artifact, ...]]) -> tuple[str, canonical.Tree]:
@@ -96,29 +186,11 @@ def _work(
     store: Store,
     key: str,
     plan: Path,
+    ranks: Any,
 ) -> None:
     """Run the operator in `directory` and write down what it made."""
     began, cpu = time.time(), _cpu_seconds()
-    scratch = directory / "scratch"
-    for name in ("out", "scratch"):
-        (directory / name).mkdir()
-    context = TaskContext(
-        task_id=task.id,
-        out=directory / "out",
-        scratch=scratch,
-        resume=store.resume_directory(key, shard),
-        cache=store.root / "cache",
-        shard=shard,
-        shards=task.shards,
-        inputs=dict(inputs),
-        sql=task.sql,
-        threads=min(task.resources.cpus, os.cpu_count() or 1),
-        memory_mb=task.resources.memory_mb,
-        base=_base(plan),
-        progress=_Progress(plan.parent / "progress" / f"{task.id.replace('/', '--')}.{shard}.json"),
-    )
-    operators.load(task.op.op_id)(task.op, context)
-    shutil.rmtree(scratch)
+    context = _operate(task, shard, inputs, directory, store, key, plan, ranks)
     outputs = {n: digest.digest_output(context.out / n, kind) for n, kind in task.op.outputs.items()}
     timing = {
         "started": round(began, 3),
@@ -129,6 +201,46 @@ def _work(
     }
     result = {"outputs": outputs, "stats": context.stats, "timing": timing}
     (directory / RESULT).write_text(json.dumps(result, sort_keys=True))
+
+
+def _operate(
+    task: Task,
+    shard: int,
+    inputs: Mapping[str, tuple[Artifact, ...]],
+    directory: Path,
+    store: Store,
+    key: str,
+    plan: Path,
+    ranks: Any,
+) -> TaskContext:
+    """Run the operator, which leaves its outputs in `directory / "out"`."""
+    progress = _Progress(plan.parent / "progress" / f"{task.id.replace('/', '--')}.{shard}.json")
+    (directory / "out").mkdir()
+    with scratch_directory(directory / "scratch") as scratch:
+        context = TaskContext(
+            task_id=task.id,
+            out=directory / "out",
+            scratch=scratch,
+            resume=store.resume_directory(key, shard),
+            cache=store.root / "cache",
+            shard=shard,
+            shards=task.shards,
+            inputs=dict(inputs),
+            sql=task.sql,
+            threads=_threads(task.resources, ranks.here if ranks else launch.Place()),
+            memory_mb=int(os.environ.get(MEMORY_VARIABLE) or task.resources.memory_mb),
+            base=_base(plan),
+            progress=progress,
+            ranks=ranks,
+        )
+        operators.load(task.op.op_id)(task.op, context)
+    return context
+
+
+def _threads(asked: Resources, here: launch.Place) -> int:
+    """What a task asks for and the machine has; ranks share both, the former over all nodes."""
+    cpus = asked.cpus if here.size == 1 else asked.cpus * asked.nodes // here.size
+    return max(1, min(cpus, (os.cpu_count() or 1) // here.local_size))
 
 
 def publish_if_complete(
@@ -148,68 +260,6 @@ def publish_if_complete(
         store.publish(key, task.shards, manifest(task, key, preimage, inputs, done))
         journal.write("published", task=task.id, key=key)
     store.remember(task.fingerprint, key)
-
-
-def manifest(
-    task: Task,
-    key: str,
-    preimage: canonical.Tree,
-    inputs: Mapping[str, tuple[Artifact, ...]],
-    results: list[dict[str, Any]],
-) -> dict[str, Any]:
-    """What stands beside an artefact: where it came from, what it holds, how long it took."""
-    outputs = {name: digest.combine(r["outputs"][name] for r in results) for name in task.op.outputs}
-    stats = _sum([result["stats"] for result in results])
-    if "in" in stats and stats["in"] != stats["kept"] + _total(stats.get("dropped", {})):
-        raise AssertionError(
-            f"{task.id} lost documents: {stats['in']} in, {stats['kept']} kept, {stats['dropped']} dropped"
-        )
-    check_chain(task, inputs, stats)
-    content = [f"{name}\0{output['digest']}" for name, output in sorted(outputs.items()) if "digest" in output]
-    return {
-        "format_version": 1,
-        "task": task.id,
-        "key": key,
-        "fingerprint": task.fingerprint,
-        "digest": digest.hash_lines(content),
-        "outputs": outputs,
-        "stats": stats,
-        "preimage": preimage,
-        "plan_preimage": task.preimage,
-        "inputs": {
-            role: [{"task": a.task_id, "key": a.manifest["key"], "digest": a.manifest["digest"]} for a in artifacts]
-            for role, artifacts in inputs.items()
-        },
-        "shards": [result["timing"] for result in results],
-        "code": code_version.code_version(),
-        "resources": plans.CONVERTER.unstructure(task.resources),
-    }
-
-
-def check_chain(task: Task, inputs: Mapping[str, tuple[Artifact, ...]], stats: Mapping[str, Any]) -> None:
-    """Refuse a step into which other documents went than the step before let through."""
-    role = role_before(task)
-    for before in inputs.get(role, ()) if role and "in" in stats else ():
-        left = before.manifest.get("stats", {})
-        # Where a step counts chunks, `documents` counts documents.
-        went_in, came_out = stats.get("documents", stats)["in"], left.get("documents", left).get("kept")
-        if came_out is not None and went_in != came_out:
-            raise UserError(
-                f"{task.id} was given {went_in} documents, but {before.task_id} let {came_out} through",
-                fix="the sources changed while the plan ran: compile again; if they did not, this is a bug in ocspec",
-            )
-
-
-def _sum(trees: list[Any]) -> Any:
-    """Add up trees of numbers."""
-    if not isinstance(trees[0], dict):
-        return sum(trees)
-    keys = sorted({key for tree in trees for key in tree})
-    return {key: _sum([tree[key] for tree in trees if key in tree]) for key in keys}
-
-
-def _total(tree: Any) -> int:
-    return sum(_total(value) for value in tree.values()) if isinstance(tree, dict) else int(tree)
 
 
 def _cpu_seconds() -> float:
@@ -243,6 +293,10 @@ class _Progress:
 
 
 def _one_line(error: BaseException) -> str:
+    if reason := full_disk(error):
+        return f"no space left ({reason})"
+    if isinstance(error, UserErrors):
+        return "; ".join(problem.what for problem in error.problems)[:500]
     return (error.what if isinstance(error, UserError) else f"{type(error).__name__}: {error}")[:500]
 
 
@@ -255,14 +309,56 @@ def main() -> int:
     parser.add_argument("--store", required=True)
     parser.add_argument("--parent", type=int, help="process to die with")
     args = parser.parse_args()
+    interruption.listen(signal.SIGUSR2)  # at once: by default it kills, and Slurm sends it to every process
     if args.parent:
         die_with_parent(args.parent)
     try:
-        run_shard(args.plan, args.task, args.shard, args.store)
+        _run_as_process(Path(args.plan), args.task, args.shard, args.store)
+    except interruption.Interrupted as stop:
+        sys.stderr.write(f"{_which_rank()}{stop}\n")
+        return interruption.EXIT_CODE
     except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
+        sys.stderr.write(f"error: {_which_rank()}{error}\n")
+        return {launch.Lost: launch.LOST_EXIT_CODE, LeaseLost: EXIT_LEASE_LOST}.get(type(error), 1)
+    except Exception as error:
+        if not _ran_out_of_memory(error):
+            raise
+        sys.stderr.write(f"error: {_which_rank()}out of memory: {_one_line(error)}\n")
+        return OUT_OF_MEMORY
     return 0
+
+
+def _ran_out_of_memory(error: BaseException) -> bool:
+    """DuckDB's error is known by its name, for DuckDB need not be loaded. A GPU's memory is another matter."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryException"
+
+
+def _run_as_process(path: Path, task_id: str, shard: int, store: str) -> None:
+    """Run one shard in a process that has no other purpose, whose signals and variables are its own."""
+    plan = plans.load(path)
+    task, home = plan.task(task_id), Store(Path(store))
+    with _one_disk_message(task_id, store):
+        if task.resources.task_class != "train":
+            interruption.disregard(signal.SIGUSR2)
+            _run(path, plan, task, shard, home, alone=True)
+            return
+        interruption.listen()
+        os.environ.update(launch.rank_environment(os.environ))
+        if launch.place(os.environ).size == 1:
+            _run(path, plan, task, shard, home, alone=True)
+            return
+        from runtime.training.ranks import Ranks  # loads torch, which a data node need not have
+
+        with Ranks.meet(os.environ) as ranks:
+            if ranks.leads:
+                _run(path, plan, task, shard, home, ranks, alone=True)
+            else:
+                _assist(path, plan, task, shard, home, ranks)
+
+
+def _which_rank() -> str:
+    here = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+    return "rank {} of {}: ".format(*here) if here[1] != "1" else ""
 
 
 if __name__ == "__main__":

@@ -2,64 +2,40 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 from compiler.errors import UserError
 from compiler.plan import Plan
 from compiler.profile import Profile
+from ocspec.cli.output import say
 from runtime.dispatch.base import Dispatcher
-from runtime.journal import Journal
 from runtime.store import Store
-from runtime.worker import gather, task_key
+
+if TYPE_CHECKING:
+    from runtime.dispatch.slurm.run import SlurmRun
 
 
-def dispatcher(plan: Plan, file: Path, store: Store, profile: Profile, journal: Journal) -> Dispatcher:
-    """A dispatcher for a plan. `file` is plan.json; logs go beside it."""
+def dispatcher(file: Path, store: Store, profile: Profile) -> Dispatcher:
+    """A dispatcher for a plan that runs on this machine. `file` is plan.json; logs go beside it."""
     if profile.dispatch == "inline":
         from runtime.dispatch.inline import InlineDispatcher
 
         return InlineDispatcher(file, store.root)
-    if profile.dispatch == "local":
-        from runtime.dispatch.local import LocalDispatcher
+    from runtime.dispatch.local import LocalDispatcher
 
-        return LocalDispatcher(file, store.root, logs_of(file), profile.workers)
-    return _slurm(plan, file, store, profile, journal)
+    return LocalDispatcher(file, store.root, logs_of(file), profile.workers)
 
 
-def _slurm(plan: Plan, file: Path, store: Store, profile: Profile, journal: Journal) -> Dispatcher:
-    slurm = _slurm_module()
-    dispatcher: Dispatcher = slurm.SlurmDispatcher(
-        file,
-        store.root,
-        file.parent,
-        profile,
-        is_done=lambda task, shard: is_done(plan, store, task, shard),
-        on_submitted=lambda task, shard, job: journal.write("submitted", task=task, shard=shard, job=job),
-    )
-    return dispatcher
-
-
-def _slurm_module() -> ModuleType:
+def slurm_run(plan: Plan, file: Path, store: Store, profile: Profile) -> SlurmRun:
+    """The run of a plan on Slurm, which says on stderr what it waits for; a UserError without submitit."""
     try:
-        return import_module("runtime.dispatch.slurm")
+        from runtime.dispatch.slurm.run import SlurmRun
     except ModuleNotFoundError as error:
         raise UserError(
             f"running on SLURM needs the package {error.name!r}", fix="pip install 'ocspec[slurm]'"
         ) from None
-
-
-def is_done(plan: Plan, store: Store, task_id: str, shard: int) -> bool:
-    """Whether the store has a shard's result, or the whole task's."""
-    task = plan.task(task_id)
-    if store.find(task.fingerprint):
-        return True
-    try:
-        key, _ = task_key(task, gather(task, plan, store))
-    except UserError:  # an input is not there, so this cannot be
-        return False
-    return store.shard_result(key, task.shards, shard) is not None
+    return SlurmRun(plan=plan, plan_path=file, store=store, profile=profile, say=say)
 
 
 def logs_of(file: Path) -> Path:
@@ -69,10 +45,25 @@ def logs_of(file: Path) -> Path:
 
 def log_files(file: Path, task_id: str) -> list[Path]:
     """The logs of a task: those of local shards by number, then those of Slurm jobs by time."""
-    logs = logs_of(file)
-    local = sorted((logs / task_id.replace("/", "--")).glob("*.log"), key=lambda log: int(log.stem))
-    if not (logs / "slurm").is_dir():
-        return local
-    folder = logs / "slurm" / _slurm_module().slug(task_id)
-    jobs = [log for ending in ("out", "err") for log in folder.glob(f"*_log.{ending}")]
+    from runtime.dispatch.slurm import labels
+
+    local = sorted((logs_of(file) / task_id.replace("/", "--")).glob("*.log"), key=lambda log: int(log.stem))
+    jobs = labels.logs_of(file.parent, task_id).glob("*_log.out")
     return local + sorted(jobs, key=lambda log: log.stat().st_mtime)
+
+
+def log_of_shard(file: Path, task_id: str, shard: int) -> list[Path]:
+    """The logs of one shard as they are or will be: that of the last local attempt, and those of its jobs by time."""
+    from runtime.dispatch.slurm import labels, ledger
+
+    events = ledger.Ledger(file.parent).journal.read()
+    jobs, gone = ledger.job_ids(events), ledger.withdrawn(events)
+    folder, found = labels.logs_of(file.parent, task_id), [logs_of(file) / task_id.replace("/", "--") / f"{shard}.log"]
+    for one in ledger.Ledger(file.parent).submissions():
+        if one.task != task_id or one.id in gone or one.id not in jobs:
+            continue
+        for element, shards in enumerate(one.elements):
+            if shard in shards:
+                job = f"{jobs[one.id]}_{element}" if len(one.elements) > 1 else jobs[one.id]
+                found.append(folder / f"{job}_0_log.out")
+    return found

@@ -1,4 +1,7 @@
-"""ocspec doctor: what is on this machine, what is missing, and what to do. It changes nothing."""
+"""ocspec doctor: what is on this machine, what is missing, and what to do. It leaves nothing behind.
+
+With a profile for Slurm, also what the cluster and its nodes are like: `cluster_check.py` and `probe_jobs.py`.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,15 @@ from argparse import Namespace
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocspec.cli import arguments, exits
-from ocspec.cli.output import plural, print_json, print_table
+from ocspec.cli.findings import Finding
+from ocspec.cli.output import plural, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from compiler.plan import Plan
+    from compiler.profile import Profile
 
 LEAST_FREE_GB = 5
 PROGRAMS = {
@@ -24,23 +32,23 @@ PROGRAMS = {
 }
 
 
-class Finding(NamedTuple):
-    """One thing looked at. `ok` works, `absent` limits what can be done, `missing` has to be put right."""
-
-    what: str
-    verdict: Literal["ok", "absent", "missing"]
-    found: str
-    fix: str = ""
-
-
 def add_parser(subparsers: arguments.Subparsers) -> None:
     """Options of `doctor`."""
     parser = arguments.add_verb(
         subparsers,
         "doctor",
         run,
-        "check this machine: packages, programs, disk",
-        "Exits with 1 when something that every experiment needs is missing.",
+        "check this machine: packages, programs, disk; or a cluster",
+        "Exits with 1 when something that is needed is missing. With a profile for\nSlurm it checks the cluster, too: "
+        "what it would refuse, and, by one short job\nfor each environment, what its nodes are like.",
+    )
+    parser.add_argument("--profile", metavar="NAME", help="also check the cluster of this profile, from ocspec.toml")
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=arguments.positive,
+        default=120,
+        help="how long to wait for a job on a node (default: 120)",
     )
     arguments.add_store(parser)
     arguments.add_json(parser)
@@ -49,7 +57,11 @@ def add_parser(subparsers: arguments.Subparsers) -> None:
 def run(args: Namespace) -> int:
     """Look at everything and print what was found."""
     store = arguments.store_at(args.store).root
-    findings = [*_machine(), _disk(store), *_packages(), _pip(), *_programs()]
+    profile = arguments.profile_called(args.profile) if args.profile else None
+    on_slurm = profile is not None and profile.dispatch == "slurm"
+    findings = [*_machine(), _disk(store), *_packages({"slurm"} if on_slurm else set()), _pip(), *_programs(on_slurm)]
+    if profile and on_slurm:
+        findings += _cluster(profile, store, args.timeout)
     missing = [finding for finding in findings if finding.verdict == "missing"]
     if args.json:
         print_json("doctor", findings=[finding._asdict() for finding in findings])
@@ -58,6 +70,45 @@ def run(args: Namespace) -> int:
         print_table(("what", "verdict", "found"), rows)
         print(f"\n{plural(len(missing), 'thing')} to put right" if missing else "\nnothing to put right")
     return exits.ERROR if missing else exits.OK
+
+
+def _cluster(profile: Profile, store: Path, seconds: int) -> list[Finding]:
+    """The cluster, and its nodes where the controller answers and takes a job."""
+    from ocspec.cli import cluster_check, probe_findings, probe_jobs
+    from runtime.code_version import code_version
+
+    findings = list(cluster_check.access())
+    if any(finding.verdict == "missing" for finding in findings):
+        return findings
+    plan, directory = _last_plan()
+    asked = cluster_check.requests(plan, profile)
+    findings += cluster_check.configuration()
+    findings += cluster_check.feasible(profile, asked)
+    findings += cluster_check.secrets(profile, asked)
+    needed = set(asked) if plan else set()
+    with probe_jobs.probes(profile, asked, store, directory) as probes:
+        jobs = [probe.job_id for probe in probes if probe.job_id]
+        if jobs:
+            say(f"waiting up to {seconds} s for {plural(len(jobs), 'short job')}: {', '.join(jobs)}")
+        probe_jobs.wait(probes, seconds)
+        for probe in probes:
+            if probe.refused and any(finding.found.startswith(probe.refused.found) for finding in findings):
+                continue  # said of the request already
+            findings += probe_findings.findings(
+                probe, code_version(), needed, supervise=profile.supervise, alone=len(probes) == 1
+            )
+    return findings
+
+
+def _last_plan() -> tuple[Plan | None, Path]:
+    """The plan that was compiled last, if there is one, and the directory where it or the next one is."""
+    from compiler.errors import UserError
+
+    try:
+        plan, file = arguments.plan_at(None)
+    except UserError:
+        return None, arguments.BUILD.resolve()
+    return plan, file.parent.resolve()
 
 
 def _machine() -> Iterator[Finding]:
@@ -73,6 +124,8 @@ def _machine() -> Iterator[Finding]:
 def _disk(store: Path) -> Finding:
     """Free space and write permission where the store is, or where it would be made."""
     place = next(path for path in (store, *store.parents) if path.exists())
+    if not place.is_dir():
+        return Finding("store", "missing", f"{place} is no directory", "choose another --store or OCSPEC_STORE")
     free = shutil.disk_usage(place).free / 1e9
     found = f"{free:.1f} GB free at {place}"
     if not os.access(place, os.W_OK):
@@ -82,8 +135,8 @@ def _disk(store: Path) -> Finding:
     return Finding("store", "ok", found)
 
 
-def _packages() -> Iterator[Finding]:
-    """What ocspec's own metadata asks for, and whether it is there. Versions are pip's to check."""
+def _packages(needed: set[str]) -> Iterator[Finding]:
+    """What ocspec's own metadata asks for, and whether it is there; these extras are needed. Versions are pip's."""
     try:
         asked = requires("ocspec") or []
     except PackageNotFoundError:
@@ -98,7 +151,7 @@ def _packages() -> Iterator[Finding]:
             yield Finding(name, "ok", version(name))
         except PackageNotFoundError:
             fix = f"for {extra}: pip install 'ocspec[{extra}]'" if extra else "pip install --upgrade ocspec"
-            yield Finding(name, "absent" if extra else "missing", "not installed", fix)
+            yield Finding(name, "absent" if extra and extra not in needed else "missing", "not installed", fix)
 
 
 def _extra(requirement: str) -> str:
@@ -113,7 +166,10 @@ def _pip() -> Finding:
         return Finding("pip", "absent", "not installed", "PyPI sources need it: python -m ensurepip")
 
 
-def _programs() -> Iterator[Finding]:
+def _programs(on_slurm: bool) -> Iterator[Finding]:
+    """Programs of this machine; those of Slurm are looked at with the cluster, whose nodes may have other devices."""
     for program, fix in PROGRAMS.items():
+        if on_slurm and program != "git":
+            continue
         path = shutil.which(program)
         yield Finding(program, "ok", path) if path else Finding(program, "absent", "not found", fix)

@@ -65,6 +65,7 @@ def _about(task: Task) -> list[tuple[str, str]]:
         needs.append(
             "unknown temporary disk" if asked.disk_mb is None else f"up to {asked.disk_mb:,} MB temporary disk"
         )
+    needs += [] if asked.seconds is None else [f"about {duration(asked.seconds)}"]
     rows = [("from", task.origin), ("", ", ".join(task.spec_paths))]
     rows += _listed("reads", [f"{item.task} as {item.role}" for item in task.inputs])
     rows += _listed("writes", [f"{name} ({kind})" for name, kind in task.op.outputs.items()])

@@ -32,6 +32,11 @@ STYLES = {
     "rebuild": "yellow",
     "new": "yellow",
     "may cut off": "yellow",
+    "completing": "cyan",
+    "queued": "blue",
+    "requeued": "yellow",
+    "preempted": "yellow",
+    "cancelled": "red",
     "failed": "bold red",
     "missing": "yellow",
     "removed": "red",
@@ -141,6 +146,15 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def one_line(text: str) -> str:
+    r"""A text that cannot break a table or a terminal: what is not printable is shown as in Python's source.
+
+    >>> one_line("two\nlines"), one_line("\x1b[2J"), one_line("größer")
+    ('two\\nlines', '\\x1b[2J', 'größer')
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def short_path(path: str) -> str:

@@ -38,7 +38,15 @@ def run(args: Namespace) -> int:
     tasks = forecast(plan, arguments.store_at(args.store))
     counts = {action: sum(t.action == action for t in tasks) for action in ("reused", "cut off", "to run")}
     if args.json:
-        rows = [{"id": t.task.id, "action": t.action, "waits_for": list(t.waits_for)} for t in tasks]
+        rows = [
+            {
+                "id": t.task.id,
+                "action": t.action,
+                "waits_for": list(t.waits_for),
+                "shard_seconds": t.task.resources.seconds,
+            }
+            for t in tasks
+        ]
         print_json("plan", experiment=plan.experiment, counts=counts, tasks=rows)
     else:
         shown = [t for t in tasks if args.all or t.action == "to run"]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from compiler.plan import Plan
-from ocspec.cli.output import STYLES, console, duration, quantity, say
+from ocspec.cli.output import STYLES, console, duration, one_line, quantity, say
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -44,6 +43,8 @@ class Tracker:
             self.started[event.task_id, event.shard] = time.time()
         if event.state == "failed":
             self.failures[event.task_id, event.shard] = event.detail
+        else:
+            self.failures.pop((event.task_id, event.shard), None)
 
     def shards(self, task_id: str, *states: str) -> list[int]:
         """The shards of a task that are in one of these states."""
@@ -77,15 +78,11 @@ class Tracker:
             return ""
         return f"{100 * done / total:3.0f} %  {quantity(done)} of {quantity(total)} {reports[0]['unit']}"
 
-    def _report(self, task_id: str, shard: int) -> dict[str, int] | None:
-        file = self.directory / "progress" / f"{task_id.replace('/', '--')}.{shard}.json"
-        try:
-            if file.stat().st_mtime < self.started[task_id, shard] - 1:
-                return None  # an earlier run wrote it
-            report: dict[str, int] = json.loads(file.read_text())
-        except (OSError, ValueError, KeyError):
-            return None
-        return report if {"done", "total", "unit"} <= report.keys() else None
+    def _report(self, task_id: str, shard: int) -> dict[str, Any] | None:
+        from ocspec.cli.remaining import report
+
+        since = self.started.get((task_id, shard))
+        return None if since is None else report(self.directory, task_id, shard, since)
 
 
 def message(task_id: str, detail: str) -> str:
@@ -109,24 +106,27 @@ class Lines(AbstractContextManager["Lines"]):
         sys.stderr.flush()
 
     def __call__(self, event: Event) -> None:
-        """Note an event and show it; tasks, and not each of their shards, are queued and cancelled."""
+        """Note an event and show it; tasks are queued and cancelled as a whole, unless a shard had come further."""
+        before = self.tracker.states.get(event.task_id, {}).get(event.shard)
+        whole = event.state in WHOLE_TASKS and before not in {"running", "failed"}
         first = not self.tracker.shards(event.task_id, event.state)
         self.tracker.note(event)
-        if first or event.state not in WHOLE_TASKS:
-            self.show(event)
+        if first or not whole:
+            self.show(event, whole=whole)
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Event, *, whole: bool) -> None:
         """Print one line; a failure's whole message comes at the end of the run."""
-        say(self.line(event))
+        say(self.line(event, whole=whole))
 
-    def line(self, event: Event) -> str:
+    def line(self, event: Event, *, whole: bool) -> str:
         """`   3.2 s  running    code/sign  shard 1 of 4`."""
         shards = self.tracker.plan.task(event.task_id).shards
-        which = f"{shards} shards" if event.state in WHOLE_TASKS else f"shard {event.shard + 1} of {shards}"
-        what = f"{event.task_id}  {which}" if shards > 1 else event.task_id
+        which = f"{shards} shards" if whole else f"shard {event.shard + 1} of {shards}"
+        task_id = one_line(event.task_id)
+        what = f"{task_id}  {which}" if shards > 1 else task_id
         detail = message(event.task_id, event.detail).split("\n")[0] if event.state != "done" else ""
         head = f"{duration(time.time() - self.tracker.began):>9}  {event.state:<9}  {what}"
-        return f"{head}: {detail}" if detail else head
+        return f"{head}: {one_line(detail)}" if detail else head
 
 
 class Live(Lines):
@@ -152,14 +152,14 @@ class Live(Lines):
     def __exit__(self, *exception: object) -> None:
         self._live.stop()
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Event, *, whole: bool) -> None:
         """Only what ended is worth a line that stays; a task of many shards gets one."""
         task_id = event.task_id
         if event.state == "failed" or (event.state == "done" and self.tracker.ended(task_id)):
             from rich.text import Text
 
             took = duration(self.tracker.seconds(task_id))
-            line = Text.assemble((f"{event.state:>9}", STYLES[event.state]), f"  {task_id}  ", (took, "dim"))
+            line = Text.assemble((f"{event.state:>9}", STYLES[event.state]), f"  {one_line(task_id)}  ", (took, "dim"))
             self._live.console.print(line)
 
     def render(self) -> RenderableType:
@@ -190,7 +190,7 @@ class Live(Lines):
             done = len(self.tracker.shards(task_id, "done"))
             count = f"{done}/{shards} shards" if shards > 1 else ""
             yield (
-                f"  running  {task_id}",
+                f"  running  {one_line(task_id)}",
                 count,
                 duration(self.tracker.seconds(task_id)),
                 self.tracker.how_far(task_id),

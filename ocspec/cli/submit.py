@@ -1,7 +1,7 @@
-"""ocspec submit: run a compiled plan, exactly as compiled, and follow it to the end.
+"""ocspec submit: run a compiled plan, exactly as compiled, on this machine or on SLURM, as the profile says.
 
-On this machine or on SLURM, as the profile says. What is finished is kept whatever happens: submit again to
-go on. What runs is never compiled anew here.
+On this machine it stays until the run has ended; on SLURM it queues everything and leaves, unless it is to wait. What
+is finished is kept whatever happens: submit again to go on. What runs is never compiled anew here.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from compiler.errors import UserError
 from ocspec.cli import arguments, exits
-from ocspec.cli.output import duration, plural, print_json, say, say_errors, short_path
+from ocspec.cli.output import duration, one_line, plural, print_json, print_table, say, say_errors, short_path
 
 if TYPE_CHECKING:
     from compiler.plan import Plan
+    from compiler.profile import Profile
     from ocspec.cli.progress import Tracker
     from runtime.run import Summary
+    from runtime.store import Store
 
 WHERE = {"local": "on this machine", "inline": "in this process", "slurm": "on SLURM"}
 
@@ -29,10 +31,15 @@ def add_parser(subparsers: arguments.Subparsers) -> None:
         "submit",
         run,
         "run a compiled plan, on this machine or on SLURM",
-        "Only what is missing or changed runs. Ctrl-C stops; what is finished is kept.",
+        "Only what is missing or changed runs. On this machine Ctrl-C stops it; what is\n"
+        "finished is kept. On SLURM it returns when all is queued; see `ocspec status`.",
     )
     arguments.add_plan(parser)
     add_options(parser)
+    parser.add_argument("--wait", action="store_true", help="on SLURM: follow the run to its end; Ctrl-C only leaves")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what would run, on SLURM the batch scripts; start nothing"
+    )
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -44,8 +51,18 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Run the plan and sum up."""
+    """Run the plan, or queue it, and sum up."""
     plan, file = arguments.plan_at(args.plan)
+    profile = profile_of(args)
+    if args.dry_run:
+        return dry_run(plan, file, args, profile)
+    if profile.dispatch == "slurm" and not args.wait:
+        from ocspec.cli import on_slurm
+        from ocspec.cli.dispatchers import slurm_run
+
+        store = arguments.store_at(args.store)
+        refuse(plan, file.resolve(), store)
+        return on_slurm.submit(slurm_run(plan, file, store, profile), args)
     summary = submit(plan, file, args)
     if args.json:
         print_json("submit", **facts(plan, summary))
@@ -59,38 +76,92 @@ def status(summary: Summary) -> int:
     return exits.ERROR if summary.failed or summary.cancelled else exits.OK
 
 
-def submit(plan: Plan, file: Path, args: Namespace) -> Summary:
-    """Run what is missing and follow it; says on stderr what failed.
-
-    Raises UserErrors for a plan that cannot run, KeyboardInterrupt with a message after a clean stop.
-    """
+def profile_of(args: Namespace) -> Profile:
+    """The profile that is asked for; --inline replaces what it says of where to run."""
     import attrs
 
-    from ocspec.cli.dispatchers import dispatcher
-    from ocspec.cli.progress import Tracker, follow
-    from runtime.journal import Journal
-    from runtime.run import refuse, run_plan, to_run
+    profile = arguments.profile_called(args.profile)
+    return attrs.evolve(profile, dispatch="inline") if args.inline else profile
+
+
+def refuse(plan: Plan, file: Path, store: Store) -> None:
+    """Raise UserErrors for a plan that cannot run."""
+    from runtime import run
+
+    run.refuse(plan, base_of(file), store)
+
+
+def dry_run(plan: Plan, file: Path, args: Namespace, profile: Profile) -> int:
+    """Show what would run, and start nothing."""
+    from ocspec.cli import on_slurm
+    from ocspec.cli.dispatchers import slurm_run
+    from runtime.run import to_run
+
+    store = arguments.store_at(args.store)
+    refuse(plan, file.resolve(), store)
+    if profile.dispatch == "slurm":
+        return on_slurm.dry_run(slurm_run(plan, file, store, profile), args)
+    missing = to_run(plan, store)
+    if args.json:
+        tasks = [{"task": task.id, "shards": task.shards} for task in missing]
+        print_json("submit", experiment=plan.experiment, dry_run=True, tasks=tasks)
+        return exits.OK
+    if missing:
+        asked = [(task, task.resources) for task in missing]
+        rows = [
+            (one_line(task.id), str(task.shards), str(a.cpus), str(a.memory_mb), str(a.gpus or "")) for task, a in asked
+        ]
+        print_table(("task", ">shards", ">CPUs", ">MB", ">GPUs"), rows)
+        print()
+    print(f"{would_run(plan, len(missing), profile)}; nothing is started")
+    return exits.OK
+
+
+def would_run(plan: Plan, missing: int, profile: Profile) -> str:
+    """`tiny: 3 of 14 tasks to run on this machine`."""
+    tasks = plural(len(plan.tasks), "task")
+    return f"{one_line(plan.experiment)}: {missing} of {tasks} to run {WHERE[profile.dispatch]}"
+
+
+def submit(plan: Plan, file: Path, args: Namespace) -> Summary:
+    """Run what is missing and follow it to the end; says on stderr what failed.
+
+    Raises UserErrors for a plan that cannot run, KeyboardInterrupt with what stays and how to go on.
+    """
+    from ocspec.cli import on_slurm
+    from ocspec.cli.dispatchers import slurm_run
+    from ocspec.cli.progress import Tracker
+    from runtime.run import to_run
 
     file = file.resolve()
-    store, profile = arguments.store_at(args.store), arguments.profile_called(args.profile)
-    if args.inline:
-        profile = attrs.evolve(profile, dispatch="inline")
-    refuse(plan, base_of(file), store)
-    journal = Journal(file.parent / "journal")
+    store, profile = arguments.store_at(args.store), profile_of(args)
+    refuse(plan, file, store)
     missing = len(to_run(plan, store))
-    say(f"{plan.experiment}: {missing} of {plural(len(plan.tasks), 'task')} to run {WHERE[profile.dispatch]}")
+    say(would_run(plan, missing, profile))
     tracker = Tracker(plan, file.parent, missing)
+    if profile.dispatch == "slurm":
+        summary = on_slurm.submit_and_follow(slurm_run(plan, file, store, profile), tracker)
+    else:
+        summary = _run_here(plan, file, store, profile, tracker)
+    say_errors(*failures(tracker, file))
+    return summary
+
+
+def _run_here(plan: Plan, file: Path, store: Store, profile: Profile, tracker: Tracker) -> Summary:
+    from ocspec.cli.dispatchers import dispatcher
+    from ocspec.cli.progress import follow
+    from runtime.journal import Journal
+    from runtime.run import run_plan, to_run
+
     try:
         with follow(tracker) as on_event:
-            summary = run_plan(plan, store, dispatcher(plan, file, store, profile, journal), journal, on_event)
+            return run_plan(plan, store, dispatcher(file, store, profile), Journal(file.parent / "journal"), on_event)
     except KeyboardInterrupt:
         finished = len(plan.tasks) - len(to_run(plan, store))
         raise KeyboardInterrupt(
             f"stopped; {plural(finished, 'task')} {'is' if finished == 1 else 'are'} finished and kept; "
             "run `ocspec submit` again to go on"
         ) from None
-    say_errors(*failures(tracker, file))
-    return summary
 
 
 def base_of(file: Path) -> Path:
@@ -107,17 +178,17 @@ def base_of(file: Path) -> Path:
 
 def failures(tracker: Tracker, file: Path) -> list[str]:
     """What failed, with its message and its log."""
-    from ocspec.cli.dispatchers import log_files
+    from ocspec.cli.dispatchers import log_of_shard
     from ocspec.cli.progress import message
 
     found = []
     for (task_id, shard), detail in tracker.failures.items():
         shards = tracker.plan.task(task_id).shards
         name = f"{task_id}, shard {shard + 1} of {shards}" if shards > 1 else task_id
-        logs = [log for log in log_files(file, task_id) if log.stat().st_mtime >= tracker.began - 1]
-        logs = [log for log in logs if log.stem == str(shard)] or logs[-1:]
-        where = "".join(f"\n  log: {short_path(str(log))}" for log in logs if "log: " not in detail)
-        found.append(f"{name}: {message(task_id, detail)}{where}")
+        logs = [log for log in log_of_shard(file, task_id, shard) if log.exists()]
+        logs = [log for log in logs if log.stat().st_mtime >= tracker.began - 1][-1:]
+        where = "".join(f"\n  log: {one_line(short_path(str(log)))}" for log in logs if "log: " not in detail)
+        found.append(f"{one_line(name)}: {message(task_id, detail)}{where}")
     return found
 
 

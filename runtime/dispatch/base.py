@@ -25,6 +25,15 @@ class Job:
     gpus: int = 0
     nodes: int = 1
 
+    @property
+    def ranks(self) -> int:
+        """Processes that share a shard: one for each device that it trains on.
+
+        >>> Job(task_id="a", shards=(0,), task_class="train", gpus=8, nodes=2).ranks
+        16
+        """
+        return max(1, self.gpus * self.nodes) if self.task_class == "train" else 1
+
 
 @attrs.frozen(kw_only=True)
 class Event:

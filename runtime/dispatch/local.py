@@ -2,6 +2,7 @@
 
 A process per shard costs half a second and buys isolation: memory is given back, a crash or an out-of-memory kill
 takes one shard with it, and the same worker command runs here as on a cluster. Workers die with their driver.
+Training on several devices is a group of processes, one for each, that succeeds or fails as one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from pathlib import Path
 
 import attrs
 
+from runtime import interruption, launch
 from runtime.dispatch.base import Event, Job
+from runtime.lease import EXIT_LEASE_LOST
 
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 5.0
@@ -27,8 +30,31 @@ LOG_TAIL_LINES = 12
 class _Running:
     job: Job
     shard: int
-    process: subprocess.Popen[bytes]
-    log: Path
+    processes: list[subprocess.Popen[bytes]]
+    logs: list[Path]
+    end_by: float | None = None
+
+    def has_ended(self) -> bool:
+        """Whether all processes have; where one has failed, the others get GRACE_SECONDS to notice."""
+        codes = [process.poll() for process in self.processes]
+        if None not in codes:
+            return True
+        if any(code not in {None, 0, interruption.EXIT_CODE} for code in codes):
+            self.end_by = self.end_by or time.monotonic() + GRACE_SECONDS
+            if time.monotonic() > self.end_by:
+                self.signal(signal.SIGKILL)
+        return False
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to all that has not ended."""
+        for process in self.processes:
+            _signal_group(process, number)
+
+    def outcome(self) -> tuple[int, Path]:
+        """The exit code of them all, and the log that explains it: of the process that ended first on its own."""
+        doubtful = {0: 4, interruption.EXIT_CODE: 3, launch.LOST_EXIT_CODE: 2, -signal.SIGKILL: 1}
+        codes = [process.returncode for process in self.processes]
+        return min(zip(codes, self.logs, strict=True), key=lambda pair: doubtful.get(pair[0], 0))
 
 
 class LocalDispatcher:
@@ -62,9 +88,9 @@ class LocalDispatcher:
         self._waiting.clear()
         for number in (signal.SIGTERM, signal.SIGKILL):
             for running in self._running:
-                _signal_group(running.process, number)
+                running.signal(number)
             deadline = time.monotonic() + GRACE_SECONDS
-            while time.monotonic() < deadline and any(r.process.poll() is None for r in self._running):
+            while time.monotonic() < deadline and any(not running.has_ended() for running in self._running):
                 time.sleep(POLL_SECONDS)
         self._running.clear()
 
@@ -84,13 +110,20 @@ class LocalDispatcher:
         return events
 
     def _spawn(self, job: Job, shard: int) -> _Running:
-        log = self._logs / job.task_id.replace("/", "--") / f"{shard}.log"
+        logs = self._logs / job.task_id.replace("/", "--")
+        paths = [logs / f"{shard}.log", *(logs / f"{shard}.ranks" / f"{rank}.log" for rank in range(1, job.ranks))]
+        variables = launch.local_environments(job.ranks)
+        processes = [self._start_process(job, shard, *each) for each in zip(paths, variables, strict=True)]
+        return _Running(job, shard, processes, paths)
+
+    def _start_process(self, job: Job, shard: int, log: Path, variables: dict[str, str]) -> subprocess.Popen[bytes]:
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "runtime.worker", str(self._plan), job.task_id, str(shard)]
         command += ["--store", str(self._store), "--parent", str(os.getpid())]
-        threads = str(min(job.cpus, self._cpus))
+        threads = str(max(1, min(job.cpus, self._cpus) // job.ranks))
         env = {
             **os.environ,
+            **variables,  # also of a single process: those around it may be of a Slurm step that this one is not of
             "OMP_NUM_THREADS": threads,
             "NUMBA_NUM_THREADS": threads,
             "RAYON_NUM_THREADS": threads,
@@ -98,7 +131,7 @@ class LocalDispatcher:
             "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
         }
         with log.open("wb") as output:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 command,
                 stdout=output,
                 stderr=output,
@@ -106,21 +139,20 @@ class LocalDispatcher:
                 env=env,
                 start_new_session=True,
             )
-        return _Running(job, shard, process, log)
 
     def _reap(self) -> list[Event]:
         events = []
-        for running in [r for r in self._running if r.process.poll() is not None]:
+        for running in [r for r in self._running if r.has_ended()]:
             self._running.remove(running)
-            task, code = running.job.task_id, running.process.returncode
-            if code == 0:
+            task, (code, log) = running.job.task_id, running.outcome()
+            if code == EXIT_LEASE_LOST:  # another process has the shard: the next worker waits for what that makes
+                self._waiting.insert(0, (running.job, running.shard))
+            elif code == 0:
                 self._open[task].discard(running.shard)
                 events.append(Event(task_id=task, shard=running.shard, state="done"))
             else:
                 self._failed.add(task)
-                events.append(
-                    Event(task_id=task, shard=running.shard, state="failed", detail=_explain(code, running.log))
-                )
+                events.append(Event(task_id=task, shard=running.shard, state="failed", detail=_explain(code, log)))
         return events
 
     def _cancel_orphans(self) -> list[Event]:
@@ -149,6 +181,8 @@ def _explain(code: int, log: Path) -> str:
     if code < 0:
         cause = f"killed by {signal.Signals(-code).name}"
         return f"{cause} (log: {log})" if not text else f"{cause}\n{_tail(text)}"
+    if code == interruption.EXIT_CODE:
+        return _tail(text)
     if "error: " in text and "Traceback" not in text:
         return text[text.index("error: ") + len("error: ") :]
     return f"{_tail(text)}\n  log: {log}"

@@ -81,6 +81,12 @@ class Batch:
         """Positions that the loss counts."""
         return int(np.count_nonzero(self.labels != IGNORE))
 
+    def part(self, number: int, parts: int) -> Batch:
+        """The `number`-th of `parts` equal runs of sequences."""
+        size = len(self.ids) // parts
+        rows = slice(number * size, (number + 1) * size)
+        return Batch(self.ids[rows], self.labels[rows])
+
 
 def open_tokens(directory: Path) -> TokenFile:
     """Map `tokens.bin` as `tokens.idx` describes it; UserError if they are missing, foreign or cut short."""

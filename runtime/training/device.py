@@ -17,6 +17,7 @@ import torch
 from torch.amp.autocast_mode import autocast
 
 from compiler.trainjob import Precision
+from runtime.launch import Place
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _KEEP_BYTES = (1 << 31) - 1
@@ -48,9 +49,15 @@ class Device:
         }
 
 
-def choose_device(precision: Precision) -> Device:
-    """CUDA if it is there; "auto" is bf16 on CUDA devices that have it: CPUs are slower in it."""
+def choose_device(precision: Precision, here: Place | None = None) -> Device:
+    """CUDA if it is there; "auto" is bf16 on CUDA devices that have it: CPUs are slower in it.
+
+    Each of several ranks on a node takes the device of its local rank; where Slurm shows it one only, that one.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cuda" and here is not None and here.size > 1:
+        device = torch.device("cuda", here.local_rank % torch.cuda.device_count())
+        torch.cuda.set_device(device)
     if precision != "auto":
         return Device(device, precision, "as the job says")
     if device.type == "cpu":

@@ -34,6 +34,7 @@ def run(op: Any, ctx: Any) -> None:
         bos_eos=bos_eos(tokenizer_file, op.job.kind) if tokenizer_file else None,
         progress=ctx.progress,
         stats=ctx.stats,
+        ranks=ctx.ranks,
     )
 
 

@@ -1,6 +1,8 @@
 """A model in training: gradients, updates, and all that a later attempt or stage needs to go on from here.
 
-Not the run (files, logs and outputs are `torch_backend`'s) and not a policy: the job says everything.
+Not the run (files, logs and outputs are `torch_backend`'s) and not a policy: the job says everything. With several
+ranks each has the whole model and computes the gradient of its part of the batch; the sum and the update are the same
+on all. A step draws no random numbers, so that ranks have none to keep apart.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from runtime.training.checkpoint import load_hf_weights, load_weights
 from runtime.training.data import IGNORE, Batch, Batches
 from runtime.training.device import Device
 from runtime.training.model import LlamaForCausalLM, build_model
+from runtime.training.ranks import Ranks
 from runtime.training.schedule import learning_rate
 from runtime.training.sealed import latest, read_sealed, step_directory, write_latest, write_whole
 
@@ -40,16 +43,23 @@ class Trainer:
     device: Device
     model: LlamaForCausalLM
     optimizer: torch.optim.AdamW
+    ranks: Ranks = attrs.field(factory=Ranks.one)
     seconds: float = 0.0
 
     @classmethod
-    def start(cls, job: TrainJob, batches: Batches, device: Device, init: Path | None) -> Trainer:
-        """At step 0, from nothing or from what the job takes of the stage in `init`."""
+    def start(
+        cls, job: TrainJob, batches: Batches, device: Device, init: Path | None, ranks: Ranks | None = None
+    ) -> Trainer:
+        """At step 0, from nothing or from what the job takes of the stage in `init`, which rank 0 reads.
+
+        With several ranks, call it in their `group`, and `restore` after it: that gives all of them rank 0's state.
+        """
+        ranks = ranks or Ranks.one()
         torch.manual_seed(job.seed)
         model = build_model(job.model, job.seed).to(device.torch)
         optimizer = make_optimizer(model, job.optimizer, fused=job.kernels != "portable")
-        trainer = cls(job, batches, device, model, optimizer)
-        if init is not None:
+        trainer = cls(job, batches, device, model, optimizer, ranks)
+        if init is not None and ranks.leads:
             trainer._follow(init)
         return trainer
 
@@ -74,7 +84,10 @@ class Trainer:
 
     def _update(self, batch: Batch, rate: float, step: int) -> tuple[float, float]:
         """One optimizer step: loss and gradient norm; UserError, and no update, if either is not finite."""
-        loss = accumulate_gradients(self.model, batch, self.job.micro_batch, self.device)
+        part = batch.part(self.ranks.here.rank, self.ranks.here.size)
+        loss = accumulate_gradients(self.model, part, self.job.micro_batch, self.device, batch.loss_tokens)
+        self.ranks.add_gradients(self.model.parameters())
+        loss = self.ranks.sum(loss)
         limit = self.job.optimizer.clip_norm if self.job.optimizer.clip_norm > 0 else math.inf
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))
         if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -101,7 +114,16 @@ class Trainer:
         write_whole(directory, {**self._weights(), **self.moments()}, self.facts(step))
 
     def restore(self, resume: Path) -> int:
-        """Take up the newest whole state under `resume`; the steps behind it, 0 where there is none."""
+        """Take up the newest whole state under `resume`; the steps behind it, 0 where there is none.
+
+        Rank 0 reads it and gives the others what it has then, so that they need not see the same files.
+        """
+        step = self._take_up(resume) if self.ranks.leads else 0
+        if self.ranks.here.size > 1:
+            self._share()
+        return self.ranks.agree(step)
+
+    def _take_up(self, resume: Path) -> int:
         found = latest(resume)
         if found is None:
             return 0
@@ -113,6 +135,17 @@ class Trainer:
         if "rng.cuda" in tensors and self.device.torch.type == "cuda":
             torch.cuda.set_rng_state(tensors["rng.cuda"])
         return int(facts["step"])
+
+    def _share(self) -> None:
+        """Give every rank the weights of rank 0 and, if it has any, its moments."""
+        seen = self.ranks.agree(self._optimizer_steps())
+        if seen and not self.ranks.leads:
+            parameters = dict(self.model.named_parameters())
+            room = {f"{m}.{name}": torch.zeros_like(p) for name, p in parameters.items() for m in _MOMENTS}
+            self._load_moments(room, seen)
+        self.ranks.share(self._weights().values())
+        if seen:
+            self.ranks.share(self.moments().values())
 
     def moments(self) -> dict[str, Tensor]:
         """AdamW's two moments of each parameter, by name."""
@@ -126,9 +159,12 @@ class Trainer:
         """What goes with the tensors; `optimizer_steps` counts over all stages that shared the moments."""
         return {
             "step": step,
-            "optimizer_steps": int(next(iter(self.optimizer.state.values()))["step"]),
+            "optimizer_steps": self._optimizer_steps(),
             "learning_rate": learning_rate(self.job.schedule, step - 1),
         }
+
+    def _optimizer_steps(self) -> int:
+        return int(next(iter(self.optimizer.state.values()))["step"]) if self.optimizer.state else 0
 
     def _weights(self) -> dict[str, Tensor]:
         return {f"model.{name}": weight for name, weight in self.model.named_parameters()}
@@ -182,13 +218,16 @@ def make_optimizer(model: LlamaForCausalLM, settings: AdamW, *, fused: bool) -> 
     return torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=settings.eps, fused=fused)
 
 
-def accumulate_gradients(model: LlamaForCausalLM, batch: Batch, micro_batch: int, device: Device) -> float:
+def accumulate_gradients(
+    model: LlamaForCausalLM, batch: Batch, micro_batch: int, device: Device, counted: int | None = None
+) -> float:
     """Add the gradient of the batch's mean loss, `micro_batch` sequences at a time; returns that loss.
 
     Each part's sum is divided by the predicted tokens of the whole batch, so that the split changes rounding
-    only, also where parts have unequal numbers of answer tokens.
+    only, also where parts have unequal numbers of answer tokens. Where this is a rank's part of a batch, `counted`
+    are the whole one's, and the results add up over the ranks.
     """
-    counted = batch.loss_tokens
+    counted = batch.loss_tokens if counted is None else counted
     total = torch.zeros((), dtype=torch.float64, device=device.torch)
     for ids, labels in _micro_batches(batch, micro_batch):
         with device.autocast():

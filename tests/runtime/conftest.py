@@ -56,7 +56,11 @@ REPOSITORIES = {
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five repositories of standard-library files; one is a fork of another, one is held out and shares a file."""
-    root = tmp_path_factory.mktemp("corpus")
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+def write_corpus(root: Path) -> Path:
+    """The corpus, in an empty directory."""
     library = Path(sysconfig.get_paths()["stdlib"])
     for repo, modules in REPOSITORIES.items():
         (root / repo).mkdir()

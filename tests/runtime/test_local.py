@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
 from runtime.dispatch.base import Event, Job
 from runtime.dispatch.local import LocalDispatcher
+from runtime.journal import Journal
 from runtime.run import jobs
+from tests.runtime.children import wait_for
 from tests.runtime.conftest import Workbench
 
 
@@ -52,13 +55,31 @@ def test_a_failed_task_cancels_those_below_it_and_no_others(workbench: Workbench
     assert final["code/sign"].state == "done"
 
 
+def test_a_worker_that_lost_its_shard_is_followed_by_one_that_waits(workbench: Workbench) -> None:
+    """Another process takes the shard over and gives it up again; then it is done here, and nothing has failed."""
+    plan, path = workbench.compile()
+    journal, locks = Journal(path.parent / "journal"), workbench.store.root / "locks"
+    dispatcher = LocalDispatcher(path, workbench.store.root, path.parent / "logs", cpus=2)
+    dispatcher.submit([Job(task_id="code/sign", shards=(0,))])
+    dispatcher.poll()
+    wait_for(lambda: list(locks.glob("*/0.lease/1")))
+    (other,) = (lease / "2" for lease in locks.glob("*/0.lease"))
+    other.write_text("{}")
+    while not (lost := [event for event in journal.read() if event["event"] == "lease_lost"]):
+        assert [event.state for event in dispatcher.poll()] in ([], ["running"])
+    os.truncate(other, 0)
+    assert [event.state for event in drain(dispatcher, 1)][-1] == "done"
+    assert [event["event"] for event in journal.read()] == ["started", "lease_lost", "started", "finished", "published"]
+    assert len(lost) == 1 and workbench.store.find(plan.task("code/sign").fingerprint) is not None
+
+
 def test_cancel_leaves_no_process(workbench: Workbench) -> None:
     """Workers are gone when cancel returns."""
     _, path = workbench.compile()
     dispatcher = LocalDispatcher(path, workbench.store.root, path.parent / "logs", cpus=2)
     dispatcher.submit([Job(task_id="code/sign", shards=(0,))])
     assert [event.state for event in dispatcher.poll()] == ["running"]
-    process = dispatcher._running[0].process
+    (process,) = dispatcher._running[0].processes
     dispatcher.cancel()
     assert process.poll() is not None
     assert dispatcher.poll() == []

@@ -14,10 +14,12 @@ import pytest
 from compiler import ir
 from compiler.errors import UserError
 from compiler.plan import Input, Plan, Task
-from runtime import worker
+from runtime import manifest, worker
 from runtime.journal import Journal
+from runtime.processes import start_of
 from runtime.run import Summary
 from runtime.task import Artifact
+from tests.runtime.children import wait_for
 from tests.runtime.conftest import Workbench, tiny
 
 Finished = tuple[Workbench, Plan, Path, Summary]
@@ -100,7 +102,7 @@ def test_lost_documents_are_noticed(finished: Finished) -> None:
     empty = {name: {"kind": "files", "files": {}, "bytes": 0} for name in task.op.outputs}
     result = {"outputs": empty, "stats": {"in": 3, "kept": 1, "dropped": {"near": 1}}, "timing": {}}
     with pytest.raises(AssertionError, match="lost documents: 3 in, 1 kept"):
-        worker.manifest(task, "k", [], {}, [result])
+        manifest.manifest(task, "k", [], {}, [result])
 
 
 def test_the_journal_tells_what_happened(finished: Finished) -> None:
@@ -168,6 +170,40 @@ def test_no_space_is_one_message(workbench: Workbench) -> None:
     assert workbench.store.find(plan.task("code/sign").fingerprint) is None
 
 
+STUCK = """
+import functools, subprocess, sys, time
+from runtime import store, worker
+worker.Store = functools.partial(store.Store, renew_s=0.05)
+def stuck(*arguments):
+    child = subprocess.Popen(["sleep", "60"])
+    print(child.pid, flush=True)
+    time.sleep(60)
+worker._work = stuck
+sys.argv = ["w", {plan!r}, "code/sign", "0", "--store", {store!r}]
+sys.exit(worker.main())
+"""
+
+
+def test_a_worker_that_lost_its_shard_ends_with_all_that_it_started(workbench: Workbench) -> None:
+    """At once, whatever it is at: exit code 76, one message, one event, which is no failure."""
+    _, path = workbench.compile()
+    code = STUCK.format(plan=str(path), store=str(workbench.store.root))
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as loser:
+        assert loser.stdout is not None and loser.stderr is not None
+        child = int(loser.stdout.readline())
+        (lease,) = (workbench.store.root / "locks").glob("*/0.lease")
+        (lease / "2").write_text("{}")
+        assert loser.wait(20) == 76
+        said = loser.stderr.read()
+    assert said.startswith("error: code/sign shard 0: ") and "lost 0.lease to another process" in said
+    assert "Traceback" not in said
+    wait_for(lambda: start_of(child) is None)
+    events = [event["event"] for event in Journal(path.parent / "journal").read()]
+    assert events == ["started", "lease_lost"]
+
+
 def test_a_missing_input_raises_a_user_error(workbench: Workbench) -> None:
     """The same from Python."""
     _, path = workbench.compile()
@@ -199,11 +235,11 @@ def test_a_step_given_other_documents_than_the_step_before_kept_is_refused(tmp_p
     refine = Task(
         id="code/refine", op=ir.Refine(dataset="code", readers=()), inputs=(Input(role="kept", task="code/sign"),)
     )
-    worker.check_chain(refine, {"kept": (left,)}, {"in": 5, "kept": 5})
-    worker.check_chain(refine, {"kept": (shortened,)}, {"in": 4, "kept": 4})
+    manifest.check_chain(refine, {"kept": (left,)}, {"in": 5, "kept": 5})
+    manifest.check_chain(refine, {"kept": (shortened,)}, {"in": 4, "kept": 4})
     for before in (left, shortened):
         with pytest.raises(UserError, match=r"code/refine was given 3 documents, but .* let \d through") as caught:
-            worker.check_chain(refine, {"kept": (before,)}, {"in": 3, "kept": 3})
+            manifest.check_chain(refine, {"kept": (before,)}, {"in": 3, "kept": 3})
         assert "the sources changed" in caught.value.fix
 
 

@@ -1,8 +1,9 @@
 """A real Slurm cluster on this one host: munged, slurmctld and one slurmd per node, without systemd.
 
 Not a simulation, and not a way to run a cluster for other people: no cgroups (memory limits are not
-enforced), no accounting (`sacct` fails, as on bare clusters), every node is this machine. All state lives in
-one directory; an ordinary user can run it. By hand:
+enforced), every node is this machine, and `sacct` fails, as on bare clusters, unless accounting is asked for.
+All state lives in one directory; an ordinary user can run it. Its daemons and nodes can be killed, paused and
+healed. By hand:
 
     eval "$(python tests/slurm/cluster.py up DIR)"    # starts what is not running, prints the environment
     python tests/slurm/cluster.py down DIR
@@ -28,7 +29,14 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-PROGRAMS = ("munged", "munge", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "srun")
+if __package__ in (None, ""):  # run as a script
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.slurm.accounting import PROGRAMS as ACCOUNTING_PROGRAMS
+from tests.slurm.accounting import Accounting
+from tests.slurm.processes import carrying, kill_at_once, send, start_time
+
+PROGRAMS = ("munged", "munge", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "srun", "sinfo")
 MARK = "SLURM_CLUSTER_NAME"  # set for the daemons here, and by Slurm itself for every job
 SOCKET_PATH_ROOM = 60  # a unix socket's path is limited to 107 bytes, and slurmstepd appends about 40
 
@@ -56,6 +64,20 @@ SlurmdTimeout=15
 MessageTimeout=10
 DefMemPerCPU=100
 """
+# `main` is preempted by `urgent`, the two others by both. Without preempt_send_user_signal, the signal that a job
+# asked for (--signal) does not come when it is preempted.
+PREEMPTION = """\
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+SlurmctldParameters=preempt_send_user_signal
+"""
+PARTITIONS = {
+    "main": "PriorityTier=10 PreemptMode=REQUEUE GraceTime={grace_s}",
+    "scavenge": "PriorityTier=1 PreemptMode=REQUEUE GraceTime=0",
+    "grace": "PriorityTier=1 PreemptMode=REQUEUE GraceTime={grace_s}",
+    "urgent": "PriorityTier=100 PreemptMode=OFF",
+}
+USABLE = {"idle", "mixed", "allocated", "completing"}
 MUNGED = """--foreground --force --socket={munge_socket} --key-file={directory}/etc/munge.key
 --pid-file={directory}/run/munged.pid --log-file={directory}/log/munged.log
 --seed-file={directory}/run/munged.seed
@@ -74,12 +96,16 @@ class Shape:
     cpus: int = 8
     memory_mb: int = 16_000
     gpus: int = 2
-    settings: Mapping[str, str] = dataclasses.field(default_factory=dict)  # of slurm.conf
+    settings: Mapping[str, str | None] = dataclasses.field(default_factory=dict)  # of slurm.conf; None: leave out
+    accounting: bool = False
+    preemption: bool = False  # the partitions scavenge, grace and urgent beside main
+    grace_s: int = 15  # between a preempted job's first signal and its end, in main and grace
 
 
-def missing_programs() -> list[str]:
-    """The programs of Slurm and MUNGE that are not installed."""
-    return [program for program in PROGRAMS if find_program(program) is None]
+def missing_programs(*, accounting: bool = False) -> list[str]:
+    """The programs of Slurm and MUNGE that are not installed; with `accounting`, also of MariaDB."""
+    wanted = PROGRAMS + (ACCOUNTING_PROGRAMS if accounting else ())
+    return [program for program in wanted if find_program(program) is None]
 
 
 def find_program(name: str) -> str | None:
@@ -101,6 +127,7 @@ class Cluster:
         self.config = self.directory / "etc/slurm.conf"
         self._pids_file = self.directory / "run/pids.json"
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._accounting = Accounting(self)
 
     def __enter__(self) -> Cluster:
         self.start()
@@ -121,19 +148,27 @@ class Cluster:
     # -- up
 
     def start(self) -> None:
-        """Start every daemon that is not running and wait until all nodes are idle; about a second."""
-        if missing := missing_programs():
+        """Start every daemon that is not running, let the paused ones go on, and wait until all nodes are usable.
+
+        Less than a second, with accounting 4 s the first time. Raises ClusterError with a failing daemon's log; then
+        nothing is left running.
+        """
+        if missing := missing_programs(accounting=self.shape.accounting):
             raise ClusterError(f"not installed: {', '.join(missing)}; run tests/slurm/install.sh")
         if any(letter.isspace() for letter in str(self.directory)):
             raise ClusterError(f"slurm.conf can't name a directory with white space: {self.directory}")
         try:
             self._write_files()
+            self._resume_all()
             self._start_munged()
+            if self.shape.accounting:
+                self._accounting.start()
             self._start_controller()
             for node in self.nodes:
-                if not self._alive(node):
-                    self._spawn("slurmd", "-D", "-N", node, "-f", str(self.config), name=node)
-            self._wait("idle nodes", self._all_idle, "slurmctld", *self.nodes)
+                if not self.alive(node):
+                    more = {"SLURMD_NODENAME": node}  # also for its slurmstepds, so that kill_node finds them
+                    self.spawn("slurmd", "-D", "-N", node, "-f", str(self.config), name=node, environment=more)
+            self.wait("usable nodes", self._all_usable, "slurmctld", *self.nodes)
         except BaseException:
             self.stop()
             raise
@@ -166,38 +201,65 @@ class Cluster:
 
     def _slurm_conf(self) -> str:
         host = socket.gethostname().split(".")[0]
-        controller_port, *node_ports = free_ports(1 + self.shape.nodes)
+        controller_port, accounting_port, *node_ports = free_ports(2 + self.shape.nodes)
         user = pwd.getpwuid(os.geteuid()).pw_name
         text = CONFIG.format(**vars(self), host=host, port=controller_port, user=user)
-        settings = {"CommunicationParameters": "NoInAddrAny,NoCtldInAddrAny"} if is_loopback() else {}
-        settings |= self.shape.settings
-        kept = [line for line in text.splitlines() if line.split("=")[0] not in settings]
-        lines = kept + [f"{key}={value}" for key, value in settings.items()]
+        bind = "CommunicationParameters=NoInAddrAny" if is_loopback() else ""
+        text += f"{bind},NoCtldInAddrAny\n" if bind else ""
+        text += self._accounting.slurm_settings(accounting_port, bind) if self.shape.accounting else ""
+        text += PREEMPTION if self.shape.preemption else ""
+        settings = self.shape.settings
+        lines = [line for line in text.splitlines() if line.split("=")[0] not in settings]
+        lines += [f"{key}={value}" for key, value in settings.items() if value is not None]
         gres = f"Gres=gpu:{self.shape.gpus} " if self.shape.gpus else ""
         size = f"CPUs={self.shape.cpus} RealMemory={self.shape.memory_mb} {gres}State=UNKNOWN"
         for node, port in zip(self.nodes, node_ports, strict=True):
             lines.append(f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} {size}")
-        lines.append(f"PartitionName=main Nodes={','.join(self.nodes)} Default=YES MaxTime=INFINITE")
-        return "\n".join(lines) + "\n"
+        return "\n".join(lines + self._partitions()) + "\n"
+
+    def _partitions(self) -> list[str]:
+        kinds = PARTITIONS if self.shape.preemption else {"main": ""}
+        where = f"Nodes={','.join(self.nodes)} MaxTime=INFINITE"
+        default = {"main": " Default=YES"}
+        return [
+            f"PartitionName={name} {where}{default.get(name, '')} {rank.format(grace_s=self.shape.grace_s)}".rstrip()
+            for name, rank in kinds.items()
+        ]
 
     def _start_munged(self) -> None:
-        if not self._alive("munged"):
+        if not self.alive("munged"):
             self.munge_socket.unlink(missing_ok=True)
-            self._spawn("munged", *MUNGED.format(**vars(self)).split())
+            self.spawn("munged", *MUNGED.format(**vars(self)).split())
         probe = ("munge", f"--socket={self.munge_socket}", "--no-input")
-        self._wait("munged", lambda: self._ask(*probe).returncode == 0, "munged")
+        self.wait("munged", lambda: self._ask(*probe).returncode == 0, "munged")
 
     def _start_controller(self) -> None:
-        if not self._alive("slurmctld"):
-            self._spawn("slurmctld", "-D", "-f", str(self.config))
-        self._wait("slurmctld", lambda: "UP" in self._ask("scontrol", "ping").stdout, "slurmctld")
+        if not self.alive("slurmctld"):
+            self.spawn("slurmctld", "-D", "-f", str(self.config))
+        self.wait("slurmctld", lambda: "UP" in self._ask("scontrol", "ping").stdout, "slurmctld")
 
-    def _all_idle(self) -> bool:
+    def _all_usable(self) -> bool:
+        states = self.states()
+        # A node that is "down*" does not answer yet; without the star it waits for someone to resume it.
+        lost = [node for node, state in states.items() if state.startswith(("down", "drain")) and state[-1] != "*"]
+        if lost:
+            self._ask("scontrol", "update", f"NodeName={','.join(lost)}", "State=RESUME")
+        return all(states.get(node) in USABLE for node in self.nodes)
+
+    def states(self) -> dict[str, str]:
+        """What the controller thinks of each node: `idle`, `mixed`, `down*`, `drained`, ..."""
         rows = self._ask("sinfo", "--noheader", "--Node", "--format=%N %T").stdout.split("\n")
-        states = dict(row.split() for row in rows if row)
-        return all(states.get(node) in {"idle", "mixed", "allocated", "completing"} for node in self.nodes)
+        return dict(row.split() for row in rows if row)
 
-    def _spawn(self, program: str, *arguments: str, name: str = "") -> None:
+    def _resume_all(self) -> None:
+        for name in self._pids():
+            if self.alive(name):
+                self.resume(name)
+
+    def spawn(
+        self, program: str, *arguments: str, name: str = "", environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Start a daemon that outlives this process, and record it as this cluster's."""
         name = name or program
         path = find_program(program)
         assert path is not None  # start() looked for it
@@ -208,17 +270,18 @@ class Cluster:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**clean, **self.environment, MARK: self.name},
+                env={**clean, **self.environment, **(environment or {}), MARK: self.name},
                 cwd=self.directory / "run",
                 start_new_session=True,
             )
         self._children[name] = child
         self._record({**self._pids(), name: (child.pid, start_time(child.pid))})
 
-    def _wait(self, what: str, ready: Callable[[], bool], *daemons: str, seconds: float = 30) -> None:
+    def wait(self, what: str, ready: Callable[[], bool], *daemons: str, seconds: float = 30) -> None:
+        """Wait until `ready()`. Raises ClusterError with their logs when one of the daemons ends, or in the end."""
         end = time.monotonic() + seconds
         while not ready():
-            dead = [name for name in daemons if not self._alive(name)]
+            dead = [name for name in daemons if not self.alive(name)]
             if dead or time.monotonic() > end:
                 reason = f"{', '.join(dead)} exited" if dead else f"not there after {seconds:.0f} s"
                 raise ClusterError(f"waiting for {what}: {reason}\n{self.log_tail(*daemons)}")
@@ -229,23 +292,73 @@ class Cluster:
         texts = [(self.directory / f"log/{name}.out").read_text(errors="replace") for name in daemons]
         return "\n".join(line for text in texts for line in text.splitlines()[-lines:])
 
+    def must(self, *command: str) -> str:
+        """Run a command against this cluster and return its output; raises ClusterError when it fails."""
+        done = self._ask(*command)
+        if done.returncode:
+            raise ClusterError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
     def _ask(self, *command: str) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, **self.environment}
-        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=20, check=False)
+        path = find_program(command[0]) or command[0]
+        return subprocess.run([path, *command[1:]], env=env, capture_output=True, text=True, timeout=20, check=False)
+
+    # -- faults
+
+    def kill(self, daemon: str) -> None:
+        """SIGKILL `slurmctld`, `slurmdbd`, `mariadbd`, `munged` or a node's slurmd; the jobs run on."""
+        pid = self._pid(daemon)
+        kill_at_once(lambda: {pid})
+
+    def kill_node(self, node: str) -> None:
+        """End a node as a power cut would: slurmd, its slurmstepds and every process of its jobs, at once."""
+        self._pid(node)
+        kill_at_once(lambda: carrying(f"{MARK}={self.name}", f"SLURMD_NODENAME={node}"))
+
+    def mark_down(self, node: str) -> None:
+        """Tell the controller at once what it takes SlurmdTimeout and more to find out: its jobs are requeued."""
+        self.must("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=marked down by a test")
+
+    def pause(self, daemon: str) -> None:
+        """Let a daemon hang (SIGSTOP): it accepts connections and answers nothing."""
+        send(self._pid(daemon), signal.SIGSTOP)
+
+    def resume(self, daemon: str) -> None:
+        """Let a paused daemon go on."""
+        send(self._pid(daemon), signal.SIGCONT)
+
+    def drain(self, node: str) -> None:
+        """Take a node out of service: its jobs end, no new one starts there until `start()`."""
+        self.must("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=drained by a test")
+
+    def cancel_jobs(self, seconds: float = 20) -> None:
+        """Cancel every job of this user and wait for the queue to be empty, at most so long."""
+        self._ask("scancel", "--full", f"--user={os.geteuid()}")
+        end = time.monotonic() + seconds
+        while self._ask("squeue", "--noheader").stdout.strip() and time.monotonic() < end:
+            time.sleep(0.1)
+
+    def _pid(self, daemon: str) -> int:
+        if not self.alive(daemon):
+            raise ClusterError(f"{daemon} does not run; there are {', '.join(self._pids())}")
+        return self._pids()[daemon][0]
 
     # -- down
 
     def stop(self) -> None:
         """End the jobs, the daemons and what they left behind; safe to call twice or on half a cluster."""
-        if self._alive("slurmctld"):
+        self._resume_all()
+        if self.alive("slurmctld"):
             with contextlib.suppress(subprocess.TimeoutExpired):  # a controller that hangs is killed below
-                self._cancel_jobs()
+                self.cancel_jobs(seconds=3)
         self._end("slurmctld")
-        nodes = [name for name in self._pids() if name != "munged"]
+        others = ("munged", "mariadbd", "slurmdbd")
+        nodes = [name for name in self._pids() if name not in others]
         self._end(*nodes, patience_s=0.5)  # a node that still has a job waits ten for the controller
-        for pid in self.strays():
-            send(pid, signal.SIGKILL)
-        self._end("munged")
+        kill_at_once(lambda: set(self.strays()))
+        for name in reversed(others):
+            self._end(name)
         for child in self._children.values():
             child.wait(timeout=10)
         self._children.clear()
@@ -254,34 +367,19 @@ class Cluster:
         if self.short != self.directory:
             shutil.rmtree(self.short, ignore_errors=True)
 
-    def _cancel_jobs(self) -> None:
-        self._ask("scancel", "--full", f"--user={os.geteuid()}")
-        end = time.monotonic() + 3
-        while self._ask("squeue", "--noheader").stdout.strip() and time.monotonic() < end:
-            time.sleep(0.1)
-
     def _end(self, *names: str, patience_s: float = 10) -> None:
         for number, seconds in ((signal.SIGTERM, patience_s), (signal.SIGKILL, 5.0)):
-            living = [name for name in names if self._alive(name)]
+            living = [name for name in names if self.alive(name)]
             for name in living:
                 send(self._pids()[name][0], number)
             end = time.monotonic() + seconds
-            while any(self._alive(name) for name in living) and time.monotonic() < end:
+            while any(self.alive(name) for name in living) and time.monotonic() < end:
                 time.sleep(0.02)
 
     def strays(self) -> list[int]:
         """Processes that carry this cluster's mark: slurmstepd, jobs, and daemons that were not recorded."""
-        found = []
-        mark = f"{MARK}={self.name}".encode()
         recorded = {pid for pid, _ in self._pids().values()}
-        for entry in Path("/proc").iterdir():
-            try:
-                marked = entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0")
-            except OSError:  # ended meanwhile, or someone else's
-                continue
-            if marked and int(entry.name) not in {os.getpid(), *recorded}:
-                found.append(int(entry.name))
-        return found
+        return sorted(carrying(f"{MARK}={self.name}") - recorded - {os.getpid()})
 
     # -- the pids that are ours
 
@@ -295,24 +393,10 @@ class Cluster:
         aside.write_text(json.dumps(pids))
         aside.replace(self._pids_file)
 
-    def _alive(self, name: str) -> bool:
+    def alive(self, name: str) -> bool:
+        """Whether the daemon that was recorded under this name still runs (perhaps paused)."""
         pid, began = self._pids().get(name, (0, None))
         return began is not None and start_time(pid) == began
-
-
-def start_time(pid: int) -> str | None:
-    """When the kernel started this process, in clock ticks: tells it from a later one with the same pid."""
-    try:
-        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if state in "ZX" else rest[18]
-
-
-def send(pid: int, number: signal.Signals) -> None:
-    """Send a signal to a process that may have ended."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
 
 
 def is_loopback() -> bool:

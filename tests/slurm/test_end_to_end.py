@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from compiler.plan import Plan
-from runtime.journal import Journal
+from runtime.dispatch.slurm.ledger import Ledger
 from runtime.run import Summary
 from tests.runtime.conftest import Workbench, corpus, finished
 from tests.slurm.conftest import slurm_cluster
@@ -29,7 +29,7 @@ def test_a_plan_on_slurm_gives_the_digests_of_a_local_run(
     (tmp_path / "ocspec.toml").write_text('[profiles.lab]\ndispatch = "slurm"\npython = "' + sys.executable + '"\n')
     command = [sys.executable, "-m", "ocspec.cli", "submit", str(path), "--store", str(other.store.root)]
     done = subprocess.run(
-        [*command, "--profile", "lab"],
+        [*command, "--profile", "lab", "--wait"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(Path.cwd())},
         capture_output=True,
@@ -42,5 +42,5 @@ def test_a_plan_on_slurm_gives_the_digests_of_a_local_run(
         mine, theirs = bench.store.find(task.fingerprint), other.store.find(task.fingerprint)
         assert mine is not None and theirs is not None, task.id
         assert theirs.manifest["digest"] == mine.manifest["digest"], task.id
-    submitted = [e for e in Journal(path.parent / "journal").read() if e["event"] == "submitted"]
-    assert {(e["task"], e["shard"]) for e in submitted} == {(t.id, k) for t in shared.tasks for k in range(t.shards)}
+    submitted = [(one.task, shard) for one in Ledger(path.parent).submissions() for shard in one.shards]
+    assert sorted(submitted) == sorted((task.id, shard) for task in shared.tasks for shard in range(task.shards))

@@ -1,60 +1,69 @@
-"""Which dispatcher a profile gets, and what counts as done."""
+"""Which dispatcher a profile gets, and which log is whose."""
 
 from __future__ import annotations
 
-import importlib
+import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from compiler import plan as plans
-from compiler.errors import UserError
 from compiler.profile import Profile
 from ocspec.cli import dispatchers
 from runtime.dispatch.inline import InlineDispatcher
 from runtime.dispatch.local import LocalDispatcher
-from runtime.journal import Journal
+from runtime.dispatch.slurm.ledger import Ledger, Submission
 from runtime.store import Store
+from tests.slurm.graph import make_plan, step
+
+from .conftest import environment
 
 
-def dispatcher(directory: Path, profile: Profile) -> object:
-    plan = plans.load(directory)
-    store = Store(Path(".ocspec").resolve())
-    return dispatchers.dispatcher(plan, directory / "plan.json", store, profile, Journal(directory / "journal"))
+def test_each_profile_gets_its_dispatcher(tmp_path: Path) -> None:
+    file, store = tmp_path / "plan.json", Store(tmp_path / "store")
+    assert isinstance(dispatchers.dispatcher(file, store, Profile()), LocalDispatcher)
+    assert isinstance(dispatchers.dispatcher(file, store, Profile(dispatch="inline")), InlineDispatcher)
+    run = dispatchers.slurm_run(make_plan(step("a")), file, store, Profile(dispatch="slurm"))
+    assert run.run_dir == tmp_path
 
 
-def test_each_profile_gets_its_dispatcher(ocspec, spec: Path) -> None:
+WITHOUT = "import sys; sys.modules['submitit'] = None; from ocspec.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+def test_without_submitit_submit_says_what_to_install_and_status_works(ocspec, spec: Path) -> None:
     ocspec("compile", str(spec))
-    build = Path("build/tiny").resolve()
-    assert isinstance(dispatcher(build, Profile()), LocalDispatcher)
-    assert isinstance(dispatcher(build, Profile(dispatch="inline")), InlineDispatcher)
-    slurm = pytest.importorskip("runtime.dispatch.slurm")
-    assert isinstance(dispatcher(build, Profile(dispatch="slurm")), slurm.SlurmDispatcher)
+    Path("ocspec.toml").write_text('[profiles.cluster]\ndispatch = "slurm"\n')
+    Ledger(Path("build/tiny").resolve()).directory.mkdir(parents=True)  # as if it had been submitted
+
+    def call(*argv: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", WITHOUT, *argv]
+        return subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+
+    refused = call("submit", "--profile", "cluster")
+    assert refused.returncode == 1
+    assert "pip install 'ocspec[slurm]'" in refused.stderr
+    assert "14 missing" in call("status").stdout
 
 
-def test_slurm_without_submitit_says_what_to_install(ocspec, spec: Path, monkeypatch) -> None:
-    ocspec("compile", str(spec))
-    monkeypatch.delitem(sys.modules, "runtime.dispatch.slurm", raising=False)
-    monkeypatch.setitem(sys.modules, "submitit", None)
-    importlib.invalidate_caches()
-    with pytest.raises(UserError, match=r"ocspec\[slurm\]"):
-        dispatcher(Path("build/tiny").resolve(), Profile(dispatch="slurm"))
+def submitted(ledger: Ledger, name: str, elements: tuple[tuple[int, ...], ...], job: str, task: str = "a") -> None:
+    here = str(ledger.run_dir)
+    one = Submission(
+        id=name, task=task, task_class="data", plan=here, store=here, run_dir=here, elements=elements, time=float(job)
+    )
+    ledger.open(one)
+    ledger.submitted(one, job)
 
 
-def test_a_shard_is_done_when_the_store_has_its_task(built: Path) -> None:
-    plan, store = plans.load(Path("build/tiny")), Store(built / ".ocspec")
-    assert dispatchers.is_done(plan, store, "anneal/train", 0)
-    assert not dispatchers.is_done(plan, Store(built / "empty"), "anneal/train", 0)
-    assert not dispatchers.is_done(plan, Store(built / "empty"), "code/sign", 0)
-
-
-def test_a_shard_is_done_before_its_task_is(ocspec, spec: Path) -> None:
-    from runtime.worker import run_shard, task_key
-
-    ocspec("compile", str(spec), "--shards", "2")
-    plan, store = plans.load(Path("build/tiny")), Store(Path(".ocspec").resolve())
-    run_shard("build/tiny/plan.json", "code/sign", 1, str(store.root))
-    assert store.artifact(task_key(plan.task("code/sign"), {})[0]) is None
-    assert dispatchers.is_done(plan, store, "code/sign", 1)
-    assert not dispatchers.is_done(plan, store, "code/sign", 0)
+def test_a_shards_logs_are_found_through_the_ledger(tmp_path: Path) -> None:
+    """Shards are packed, an array of one element is no array, and what was withdrawn has no job."""
+    ledger = Ledger(tmp_path)
+    submitted(ledger, "one", ((0, 1), (2, 3)), "17")
+    submitted(ledger, "two", ((3,),), "20")
+    submitted(ledger, "other", ((3,),), "21", task="b")
+    submitted(ledger, "gone", ((3,),), "22")
+    ledger.withdraw(next(one for one in ledger.submissions() if one.id == "gone"), "refused")
+    here, *jobs = dispatchers.log_of_shard(tmp_path / "plan.json", "a", 3)
+    assert here == tmp_path / "logs" / "a" / "3.log"
+    folder = tmp_path / "logs" / "slurm" / "a"
+    assert jobs == [folder / "17_1_0_log.out", folder / "20_0_log.out"]
+    assert dispatchers.log_of_shard(tmp_path / "plan.json", "a", 0)[1:] == [folder / "17_0_0_log.out"]

@@ -67,3 +67,50 @@ def test_programs_that_are_not_there_say_what_follows(ocspec, monkeypatch) -> No
     for program in ("git", "sbatch", "nvidia-smi"):
         assert findings[program]["verdict"] == "absent"
         assert findings[program]["fix"]
+
+
+def slurm_profile(**entries: str) -> None:
+    lines = [f'{name} = "{value}"' for name, value in entries.items()]
+    Path("ocspec.toml").write_text("\n".join(["[profiles.lab]", 'dispatch = "slurm"', *lines, ""]))
+
+
+def test_a_profile_of_this_machine_changes_nothing(ocspec) -> None:
+    Path("ocspec.toml").write_text("[profiles.small]\nworkers = 2\n")
+    assert ocspec("doctor", "--profile", "small", "--json") == ocspec("doctor", "--json")
+
+
+def test_a_profile_that_is_wrong_is_said_before_anything_is_asked(ocspec) -> None:
+    slurm_profile(HF="x")
+    result = ocspec("doctor", "--profile", "lab")
+    assert (result.code, result.out) == (1, "")
+    assert "extra fields found (HF)" in result.err
+
+
+def test_a_cluster_needs_slurms_programs_and_its_extra(ocspec, monkeypatch) -> None:
+    """Without them nothing more is looked at."""
+    slurm_profile()
+    real = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name == "submitit":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(doctor, "version", version)
+    monkeypatch.setenv("PATH", "")
+    result = ocspec("doctor", "--profile", "lab", "--json")
+    findings = {finding["what"]: finding for finding in json.loads(result.out)["findings"]}
+    assert result.code == 1
+    assert findings["submitit"]["verdict"] == "missing"
+    assert findings["slurm"]["found"].startswith("no sbatch, squeue")
+    assert "PATH" in findings["slurm"]["fix"]
+    assert list(findings)[-1] == "slurm"
+    assert list(Path().iterdir()) == [Path("ocspec.toml")]
+
+
+def test_a_store_that_is_a_file_is_to_be_put_right(ocspec) -> None:
+    Path("store").write_text("")
+    result = ocspec("doctor", "--store", "store", "--json")
+    findings = {finding["what"]: finding for finding in json.loads(result.out)["findings"]}
+    assert result.code == 1
+    assert findings["store"]["found"].endswith("/store is no directory")

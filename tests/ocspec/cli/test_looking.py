@@ -74,7 +74,7 @@ def test_logs_of_slurm_jobs_are_found(ocspec, spec: Path) -> None:
     ocspec("compile", str(spec))
     folder = Path("build/tiny/logs/slurm/code--sign")
     folder.mkdir(parents=True)
-    (folder / "17_0_log.err").write_text("worse\n")
+    (folder / "17_0_log.out").write_text("worse\n")
     assert ocspec("logs", "code/sign") == (0, "worse\n", "")
 
 

@@ -26,7 +26,7 @@ def test_submit_follows_jobs_to_their_end(built: Path, tmp_path_factory: pytest.
     forget(built, "pretrain/mix")
     Path("ocspec.toml").write_text("[profiles.cluster]\ndispatch = 'slurm'\nminutes = 2\n")
     with Cluster(tmp_path_factory.mktemp("slurm"), Shape()) as cluster:
-        command = [sys.executable, "-m", "ocspec.cli", "submit", "--profile", "cluster"]
+        command = [sys.executable, "-m", "ocspec.cli", "submit", "--profile", "cluster", "--wait"]
         environ = {**environment(), **cluster.environment}
         done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

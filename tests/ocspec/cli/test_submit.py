@@ -90,7 +90,8 @@ def test_failures_are_listed_with_their_message_and_log(ocspec, failing: Path) -
     assert result.err.count("cancelled  code/encode") == 1
     status = ocspec("status")
     assert re.search(r"tokenizer +failed", status.out), status.out
-    assert "5 finished, 0 running, 1 failed, 8 missing" in status.out
+    assert "5 finished, 0 running, 0 queued, 1 failed, 8 missing" in status.out
+    assert "\n    error: no document of data set 'code' is left to train the tokenizer" in status.out
     assert "error: no document of data set 'code' is left" in ocspec("logs", "tokenizer").out
 
 

@@ -14,7 +14,7 @@ from compiler.errors import UserError
 from runtime.data.operators.decontaminate import decontaminate, decontaminate_pairs
 from runtime.data.operators.instructions import PAIRS_SCHEMA
 from runtime.digest import combine, digest_output
-from runtime.worker import _sum
+from runtime.manifest import _sum
 from tests.runtime.data.operators.conftest import Bench, refined, refined_of, rows, selected, selection_of, text
 
 ITEMS = (
