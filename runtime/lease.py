@@ -125,7 +125,7 @@ class Lease:
         while True:
             claim = self._read()
             if claim != seen:
-                if on_wait and claim.holder and (not seen.holder or seen.holder.owner != claim.holder.owner):
+                if on_wait and claim.holder and claim.holder != seen.holder and not claim.holder.gone():
                     on_wait(claim.holder)
                 seen, since = claim, time.monotonic()
             silent = time.monotonic() - since >= 2 * self.renew_s

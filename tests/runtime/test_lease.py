@@ -102,6 +102,17 @@ def test_eight_killed_holders_follow_one_another_at_once(tmp_path: Path) -> None
     assert sorted(map(int, seen.read_text().split())) == sorted(process.pid or 0 for process in processes)
 
 
+def test_nobody_is_said_to_wait_for_a_dead_process(tmp_path: Path) -> None:
+    """A killed holder of this machine is followed without a word about it."""
+    path, told = tmp_path / "a.lease", []
+    with children(hold_on, (path,)) as (holder,):
+        wait_for(lambda: held(path))
+        holder.kill()
+        holder.join()
+        with Lease.hold(path, on_wait=told.append):
+            assert told == []
+
+
 def test_a_dead_holder_elsewhere_is_replaced_when_it_was_silent_for_long(tmp_path: Path) -> None:
     """Nobody can look whether its process runs: only its silence tells."""
     path = tmp_path / "a.lease"

@@ -448,6 +448,42 @@ def test_cancel_leaves_nothing_of_the_run_in_the_queue(make):
     assert run.submit(supervisor=True).submissions == ()
 
 
+def test_cancel_stops_a_submit_that_is_under_way(make, tmp_path):
+    """Another process queues fifty tasks, one after another: when cancel returns nothing is left, and nothing comes."""
+    run = make(make_plan(*[step(f"t{number}") for number in range(50)]), {f"t{n}": "sleep 100" for n in range(50)})
+    command = [sys.executable, "-m", "tests.slurm.drive", str(run.run_dir)]
+    driver = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    limit = time.monotonic() + 30
+    while len(events(run, "submitted")) < 5:
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    assert run.cancel(60) >= 5
+    _, said = driver.communicate(timeout=60)
+    assert queue.look(run.tag, {}).live == []
+    assert driver.returncode == 1
+    assert "cancelled while it was submitted" in said
+    assert len(events(run, "submitted")) < 50
+    assert {"submit", "cancel"} == {event["event"] for event in run.ledger.journal.read()} & {"submit", "cancel"}
+
+
+def test_a_task_may_be_called_as_the_supervisor_is(make):
+    """Its jobs and logs are its own."""
+    run = make(make_plan(step("supervisor")), profile=attrs.evolve(ALONE, supervise=True))
+    run.submit()
+    assert finished(end(run))
+    assert logs_of(run.run_dir, "supervisor") != supervisor_logs(run.run_dir)
+
+
+def test_memory_that_a_person_raised_is_not_lowered_again(make):
+    """After running out with 200 MB: twice that, or what the profile says now, whichever is more."""
+    run = make(make_plan(step("t")), {"t": "need 900"})
+    run.submit()
+    assert told(end(run)) == {("t", 0): "out_of_memory"}
+    more = attrs.evolve(run, profile=attrs.evolve(ALONE, memory_mb=1000))
+    assert more.submit().submissions[0].memory_mb == 1000
+    assert finished(end(run))
+
+
 # -- refusals and absences
 
 

@@ -31,7 +31,7 @@ from runtime.lease import Lease
 from runtime.store import Store
 from runtime.worker import finished_shards
 
-VERIFICATIONS = 3  # a controller that is killed forgets what it took in its last seconds
+VERIFICATIONS = 5  # a controller that is killed forgets what it took in its last seconds
 CANCEL_PATIENCE_S = 180.0
 SUBMIT_PATIENCE_S = 60.0
 
@@ -164,6 +164,9 @@ class SlurmRun:
             if not choice.parts:
                 break
             made += self.submitter.submit(choice, limit, ledger.job_ids(self.ledger.journal.read()))
+        else:
+            what = f"Slurm forgot jobs that it had taken, {VERIFICATIONS} times one after another"
+            raise UserError(what, fix="see `scontrol ping`; when it answers steadily, run `ocspec submit` again")
         return Submitted(submissions=tuple(made), live=live, finished=finished, blocked=choice.blocked)
 
     def _choose(self, *, only_retries: bool) -> tuple[Choice, list[ShardState], Snapshot]:

@@ -30,8 +30,15 @@ FULL = re.compile(
 )
 
 
+FORGOTTEN = re.compile(r"job dependency problem", re.IGNORECASE)
+
+
 class QueueFull(UserError):
     """Slurm takes no more jobs of this user for now."""
+
+
+class ParentForgotten(UserError):
+    """Slurm does not know a job that this one is to wait for: its controller died right after it took it."""
 
 
 def sbatch(asked: Request, patience: Patience, environ: Mapping[str, str] | None = None) -> str:
@@ -129,7 +136,7 @@ def refusal(asked: Request, stderr: str) -> UserError:
     resources = asked.asked
     size = f"{resources.nodes} nodes with {resources.cpus} CPUs, {resources.memory_mb} MB and {resources.gpus} GPUs"
     said = " ".join(line.strip() for line in stderr.splitlines() if line.strip())
-    kind = QueueFull if FULL.search(said) else UserError
+    kind = QueueFull if FULL.search(said) else ParentForgotten if FORGOTTEN.search(said) else UserError
     return kind(
         f"Slurm does not take a job of {asked.label.task!r} ({size} each): {said}",
         fix=f"`ocspec doctor --profile NAME` checks; limits for class {resources.task_class!r} are in the profile",

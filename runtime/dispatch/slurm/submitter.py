@@ -62,6 +62,7 @@ class Submitter:
         """Submit every part in arrays of at most `limit` elements; `jobs` are the job ids of earlier submissions.
 
         All or none after a refusal, UserError; where a limit on the number of jobs is reached, what was taken stays.
+        Where Slurm has forgotten a parent it stops early: another look tells what has to be submitted again.
         """
         made: list[Submission] = []
         known = dict(jobs)
@@ -81,6 +82,8 @@ class Submitter:
                 f"{error.what}; {len(made)} jobs are queued, {left} tasks are not yet",
                 fix="run `ocspec submit` again when some have ended",
             ) from None
+        except submission.ParentForgotten:
+            return made
         except Unanswered:
             raise
         except UserError:

@@ -242,6 +242,14 @@ def test_memory_grows_up_to_the_cap_and_then_it_stops():
     assert history.choose(only_retries=True, policy=policy).parts[0].memory_mb == 700
 
 
+def test_a_person_who_submits_at_the_cap_gets_what_there_was_last():
+    """Not the plan's figure again, with which it failed first."""
+    policy = Retry(memory_growth=2.0, max_memory_mb=700)
+    history = failed("out_of_memory", memory_mb=700)
+    assert history.choose(only_retries=False, policy=policy).parts[0].memory_mb == 700
+    assert history.choose(only_retries=True, policy=policy).parts == ()
+
+
 def test_shards_of_different_memory_are_queued_apart():
     """One of an array ran out of it: the others are not given more than they need."""
     history = History(make_plan(step("t", shards=4)))

@@ -9,9 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.dispatch.slurm.labels import MAX_WORD, Label, logs_of, read, slug, tag_of
+from runtime.dispatch.slurm.labels import MAX_WORD, SUPERVISOR, Label, logs_of, read, slug, tag_of
 
 TEXTS = st.text(max_size=80)
+FILE_NAME = st.characters(exclude_characters="\0/", exclude_categories=["Cs"])
+
+
+def test_no_task_has_the_name_of_the_supervisor():
+    """The supervisor's jobs are told from a task's by that word alone."""
+    assert slug("supervisor") != SUPERVISOR
 
 
 @given(st.lists(TEXTS, unique=True, max_size=6))
@@ -32,7 +38,7 @@ def test_texts_that_look_alike_get_different_names(one, other):
     assert slug(one) != slug(other)
 
 
-@given(task=TEXTS, run=st.text(alphabet=st.characters(exclude_characters="\0/"), min_size=1, max_size=80))
+@given(task=TEXTS, run=st.text(FILE_NAME, min_size=1, max_size=80))
 def test_a_label_is_read_back_from_its_text(task, run):
     """And is shorter than 100 characters, where some sites cut."""
     label = Label(tag_of(Path("/runs") / run), slug(task), "0a1b2c3d")

@@ -78,6 +78,8 @@ running shard_failed=error         | CANCELLED 0:15                        | fai
 cancel                             | -                                     | cancelled cancelled cancelled in Slurm
 running cancel                     | COMPLETED ended=1900                  | cancelled cancelled cancelled in Slurm
 old_cancel                         | -                                     | failed lost does not know
+running requeue=preempted          | -                                     | cancelled cancelled cancelled in Slurm
+running requeue=preempted running  | -                                     | failed lost does not know
 -                                  | REVOKED                               | failed error REVOKED in Slurm
 -                                  | CANCELLED reason=DependencyNeverSatisfied | cancelled parent before it
 -                                  | CANCELLED reason=Dependency           | cancelled parent before it
@@ -194,6 +196,18 @@ def test_below_a_task_that_is_not_built_the_cause_is_the_parent(tmp_path, finish
     _, state = shard_states(run.plan, run.store, *given)
     if "error" in journal:
         assert (state.state, state.cause) == ("failed", "error")
+
+
+def test_an_element_that_is_gone_while_others_of_its_array_are_known_was_cancelled(tmp_path):
+    """Slurm keeps no record of an element that is cancelled as it waits; a lost array is gone as a whole."""
+    run = make_run(tmp_path, make_plan(step("t", shards=2)))
+    array = submission(elements=((0,), (1,)))
+    row = Row(job_id="7_1", state="RUNNING", label=Label(RUN, "t", array.id))
+    gone, lives = shard_states(run.plan, run.store, [array], [], Snapshot({(array.id, 1): (row,)}), NOW)
+    assert (gone.cause, lives.state) == ("cancelled", "running")
+    ran = events_of("running")
+    gone, _ = shard_states(run.plan, run.store, [array], ran, Snapshot({(array.id, 1): (row,)}), NOW)
+    assert gone.cause == "lost"
 
 
 def test_the_latest_submission_of_a_shard_counts(tmp_path):

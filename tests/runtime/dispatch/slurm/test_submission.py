@@ -10,7 +10,7 @@ from compiler.errors import UserError
 from compiler.profile import Settings
 from runtime.dispatch.slurm import submission
 from runtime.dispatch.slurm.client import Patience
-from runtime.dispatch.slurm.submission import QueueFull, refusal
+from runtime.dispatch.slurm.submission import ParentForgotten, QueueFull, refusal
 from tests.runtime.dispatch.slurm.test_script import asked, srun
 
 __all__ = ["srun"]  # fixtures, for pytest
@@ -51,6 +51,7 @@ def test_a_folder_for_logs_that_cannot_be_made(tmp_path, srun):
         ),
         ("sbatch: error: QOSMaxSubmitJobPerUserLimit", QueueFull),
         ("sbatch: error: AssocMaxSubmitJobLimit", QueueFull),
+        ("sbatch: error: Batch job submission failed: Job dependency problem", ParentForgotten),
         ("sbatch: error: invalid partition specified: gpuu", UserError),
     ],
 )
