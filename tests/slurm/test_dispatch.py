@@ -368,7 +368,10 @@ def test_a_job_that_is_cancelled_while_it_stops_is_not_queued_again(make):
 
 
 def test_lost_jobs_are_queued_again(make):
-    """An element that was cancelled before it began is forgotten by Slurm, as is a job whose id it does not know."""
+    """A job whose id Slurm does not know, by the supervisor; an element that was cancelled as it waited, by a person.
+
+    Slurm forgets both, but of the latter it knows the rest of the array.
+    """
     run = make(make_plan(step("t", shards=2), step("u")), profile=attrs.evolve(ALONE, sbatch={"hold": ""}))
     run.submit()
     foreign = say("sbatch", "--parsable", "--hold", "--wrap=true")  # as if Slurm had given the id out again
@@ -377,10 +380,11 @@ def test_lost_jobs_are_queued_again(make):
     run.ledger.open(one)
     run.ledger.submitted(one, foreign)
     states = follow(run, lambda states: states["t", 1].state != "queued")
-    assert told(states) == {("t", 0): "queued", ("t", 1): "lost", ("u", 0): "lost"}
+    assert told(states) == {("t", 0): "queued", ("t", 1): "cancelled", ("u", 0): "lost"}
     assert states["u", 0].job_id == ""
     again = attrs.evolve(run, profile=ALONE)
-    assert [(made.task, made.shards) for made in again.submit(supervisor=True).submissions] == [("t", [1]), ("u", [0])]
+    assert [(made.task, made.shards) for made in again.submit(supervisor=True).submissions] == [("u", [0])]
+    assert [(made.task, made.shards) for made in again.submit().submissions] == [("t", [1])]
     subprocess.run(["scontrol", "release", look(run)["t", 0].job_id.partition("_")[0]], check=True)
     assert finished(end(run))
     assert set(ran(run).values()) == {1}
