@@ -52,7 +52,7 @@ test-slow: install ## what the default suite leaves out: slow tests and those th
 
 test-slurm: install ## a real Slurm on this machine; installs Debian's packages, which takes root
 	sh tests/slurm/install.sh
-	$(PYTEST) -q -m slurm tests
+	$(PYTEST) -q -n $(WORKERS) -m slurm tests
 
 test-all: test test-slow test-slurm ## every test
 

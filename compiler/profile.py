@@ -11,7 +11,8 @@ import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
 
 import attrs
 import cattrs
@@ -157,6 +158,9 @@ def _structured(name: str, given: dict[str, Any], file: str) -> Profile:
             where=file,
             fix=f"{_hint(unknown[0], TASK_CLASSES)}the classes are {', '.join(TASK_CLASSES)}",
         )
+    if "name" in given:
+        fix = f"take it out: [profiles.{name}] names the profile"
+        raise UserError(f"profile {name!r}: name is no key of a profile", where=file, fix=fix)
     try:
         return _converter().structure({"name": name, **given}, Profile)
     except (cattrs.BaseValidationError, ValueError, TypeError) as error:
@@ -166,12 +170,25 @@ def _structured(name: str, given: dict[str, Any], file: str) -> Profile:
 
 
 def _in_words(error: BaseException, type_: Any) -> str:
-    """What cattrs says, with the nearest key for one that does not exist."""
+    """What cattrs says, with what is expected there, and the nearest key for one that does not exist."""
     if not isinstance(error, ForbiddenExtraKeysError):
-        return format_exception(error, type_)
+        return _expected(error, type_) or format_exception(error, type_)
     known = [field.name for field in attrs.fields(error.cl)]
     hints = "".join(_hint(key, known) for key in sorted(error.extra_fields))
     return f"{format_exception(error, type_)}{': ' + hints.strip() if hints else ''}"
+
+
+def _expected(error: BaseException, type_: Any) -> str:
+    """What should stand in place of a value of a wrong kind; empty where cattrs says it as well."""
+    parts: tuple[Any, ...] = get_args(type_)
+    kind = next(part for part in parts if part is not NoneType) if NoneType in parts else type_
+    if get_origin(kind) is Literal:
+        value, choices = error.args[0], get_args(kind)
+        hint = _hint(value, choices).strip() if isinstance(value, str) else ""
+        return f"{value!r} is none of {', '.join(choices)}{': ' + hint if hint else ''}"
+    if attrs.has(kind) or get_origin(kind) is dict:
+        return "a table is expected"
+    return "a list of texts is expected" if get_origin(kind) is tuple else ""
 
 
 def _hint(name: str, known: Iterable[str]) -> str:
@@ -196,6 +213,15 @@ def _converter() -> cattrs.Converter:
             raise ValueError(value)
         return tuple(value)
 
+    def choice(value: Any, kind: Any) -> Any:
+        if value not in get_args(kind):
+            raise ValueError(value)
+        return value
+
+    def is_choice(kind: Any) -> bool:
+        return get_origin(kind) is Literal
+
+    converter.register_structure_hook_func(is_choice, choice)
     converter.register_structure_hook(int, exactly(int))
     converter.register_structure_hook(bool, exactly(bool))
     converter.register_structure_hook(float, exactly(float, int))

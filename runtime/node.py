@@ -29,19 +29,20 @@ import attrs
 
 from compiler.errors import UserError
 from compiler.files import write_atomically
-from runtime.dispatch.slurm.ledger import Submission, read_submission
+from runtime.dispatch.slurm.ledger import STARTED_VARIABLE, Submission, read_submission
 from runtime.dispatch.slurm.retry import Cause
 from runtime.interruption import EXIT_CODE as AGAIN
 from runtime.journal import Journal
 from runtime.launch import LOST_EXIT_CODE as OTHER_RANK_LOST
 from runtime.launch import rank_environment
 from runtime.lease import EXIT_LEASE_LOST as LEASE_LOST
-from runtime.worker import MEMORY_VARIABLE, OUT_OF_MEMORY
+from runtime.worker import EXIT_INPUT_MISSING, MEMORY_VARIABLE, OUT_OF_MEMORY, PATIENCE_VARIABLE
 
 RANK_FAILED = 101
 POLL_SECONDS = 0.2
 NUDGE_SECONDS = 2.0  # a worker that is still starting has no handler for TERM yet: it is told again
 NO_PROGRESS_RESTARTS = 3
+INPUT_PATIENCE_S = 60  # a shared file system may show another node's result that much later
 EARLY_SECONDS = 60  # so much earlier than asked for may the signal before the limit come (man sbatch)
 START_SECONDS = 30  # from a job's start, at which its time begins, until this process runs
 
@@ -66,8 +67,13 @@ class Node:
     submission: Submission
     element: int
     environ: Mapping[str, str]
-    began: float = attrs.field(factory=time.time)
+    began: float = attrs.field()
     notice: Notice = attrs.field(factory=Notice)
+
+    @began.default
+    def _job_began(self) -> float:
+        # Modules, images and imports take their time before this process runs; Slurm's clock began with the job.
+        return float(self.environ.get(STARTED_VARIABLE) or time.time())
 
     def run(self) -> int:
         """Run the shards one after another; the exit code."""
@@ -75,10 +81,26 @@ class Node:
             signal.signal(number, self.notice.take)
         if self.is_first_rank:
             self.write("running", job=self.job_id, host=platform.node(), restart=self.restarts)
+        if self._crashes() > self.submission.crashes > 0:
+            return self._spoken(self._give_up())
         code = self._spoken(self._shards())
         for number in (signal.SIGUSR2, signal.SIGTERM):  # a late one would end the interpreter as it shuts down
             signal.signal(number, signal.SIG_IGN)
         return code
+
+    def _crashes(self) -> int:
+        """How often this element began and was gone without a word: with its node, which it may have taken down."""
+        events = Journal(Path(self.submission.run_dir) / "journal").read() if self.restarts else []
+        mine = [
+            e["event"] for e in events if (e.get("submission"), e.get("element")) == (self.submission.id, self.element)
+        ]
+        return max(0, mine.count("running") - 1 - mine.count("requeue"))
+
+    def _give_up(self) -> int:
+        """Fail the shards rather than bring down one node after another."""
+        for shard in self.submission.elements[self.element]:
+            self._fail(shard, "no_progress", f"its node or its job was gone {self._crashes()} times while it ran")
+        return 1
 
     def _spoken(self, code: int) -> int:
         """The exit code of this rank: srun takes the largest one of all, and the first bad one ends the others."""
@@ -128,6 +150,9 @@ class Node:
             return self._queue_again(shard)
         if code == OTHER_RANK_LOST:  # whichever rank ended first has told why
             return 1
+        if code == EXIT_INPUT_MISSING:  # a parent that failed after all, or a file system that hides it
+            self._fail(shard, "parent", self._last_error(shard) or "an input is not built")
+            return 1
         cause, error = self._why(code, shard)
         self._fail(shard, cause, error)
         return 1
@@ -135,7 +160,7 @@ class Node:
     def _start(self, shard: int) -> subprocess.Popen[bytes]:
         ours = self.submission
         command = [sys.executable, "-u", "-m", ours.worker, ours.plan, ours.task, str(shard), "--store", ours.store]
-        environ = {**self.environ, **rank_environment(self.environ)}
+        environ = {**self.environ, **rank_environment(self.environ), PATIENCE_VARIABLE: str(INPUT_PATIENCE_S)}
         if ours.memory_mb:
             environ[MEMORY_VARIABLE] = str(ours.memory_mb)
         # Blocked while it starts: until the worker has a handler USR2 would kill it, and it lets the signal in itself.

@@ -52,13 +52,19 @@ class Store:
     renew_s: float = RENEW_S
 
     def artifact(self, key: str) -> Artifact | None:
-        """The artefact of that key, or None; one with missing or resized files is set aside, not trusted."""
+        """The artefact of that key, or None; one with missing or resized files is set aside, not trusted.
+
+        Raises UserError where the file system does not let it be read: that says nothing about the artefact.
+        """
         path = self.root / "artifacts" / key
         try:
             manifest = json.loads((path / MANIFEST).read_text())
             intact = all((path / name).stat().st_size == size for name, size in manifest["files"].items())
-        except (OSError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             intact, manifest = False, {}
+        except OSError as error:
+            what = f"an artefact cannot be read ({error.strerror})"
+            raise UserError(what, where=str(path), fix="check the file system, then do the same again") from None
         if intact:
             return Artifact(path=path, task_id=manifest["task"], manifest=manifest)
         if path.exists():
@@ -207,8 +213,8 @@ class Store:
         """Move a damaged artefact out of the way, keeping it for a look."""
         bin_ = self.root / "damaged"
         bin_.mkdir(exist_ok=True)
-        target = bin_ / path.name
-        shutil.rmtree(target, ignore_errors=True)
+        taken = sum(1 for _ in bin_.glob(f"{path.name}*"))
+        target = bin_ / (f"{path.name}.{taken}" if taken else path.name)
         try:
             os.replace(path, target)
         except FileNotFoundError:

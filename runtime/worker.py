@@ -8,6 +8,7 @@ finishes the last shard. Scheduling and retries are not its business.
 Training may run in several processes (`runtime.launch`): rank 0 is the worker, and the others compute their part in a
 directory of their own and leave nothing. Exit codes: 0 done; 1 failed; 75 stopped on request after saving, run again to
 go on (training only); 69 another rank ended first; 76 another process took the shard over, run again to wait for it;
+66 an input is not built;
 137 out of memory, as a shell says of a process that the kernel killed for it.
 """
 
@@ -44,6 +45,8 @@ from runtime.task import Artifact, TaskContext
 
 PROGRESS_SECONDS = 0.5
 OUT_OF_MEMORY = 137
+EXIT_INPUT_MISSING = 66  # EX_NOINPUT of sysexits.h
+PATIENCE_VARIABLE = "OCSPEC_INPUT_PATIENCE_S"
 MEMORY_VARIABLE = "OCSPEC_MEMORY_MB"  # set where a scheduler gave other memory than the plan asked for
 
 
@@ -73,7 +76,7 @@ def _run(
     began = time.time()
     if home.find(task.fingerprint):
         return
-    inputs = gather(task, plan, home)
+    inputs = _awaited(task, plan, home)
     key, preimage = task_key(task, inputs)
     if home.artifact(key):
         home.remember(task.fingerprint, key)
@@ -144,13 +147,29 @@ def _journal_loss(journal: Journal, task_id: str, shard: int) -> None:
     journal.write("lease_lost", task=task_id, shard=shard, host=platform.node(), pid=os.getpid())
 
 
+class InputMissing(UserError):
+    """A task before this one has left no artefact, as far as can be seen from here."""
+
+
+def _awaited(task: Task, plan: Plan, store: Store) -> dict[str, tuple[Artifact, ...]]:
+    """What `gather` finds, within the seconds that the environment grants for it to become visible."""
+    end = time.monotonic() + float(os.environ.get(PATIENCE_VARIABLE) or 0)
+    while True:
+        try:
+            return gather(task, plan, store)
+        except InputMissing:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(1)
+
+
 def gather(task: Task, plan: Plan, store: Store) -> dict[str, tuple[Artifact, ...]]:
     """The artefacts that a task reads, by role; a UserError names one that is not built."""
     found: dict[str, tuple[Artifact, ...]] = {}
     for item in task.inputs:
         artifact = store.find(plan.task(item.task).fingerprint)
         if artifact is None:
-            raise UserError(f"{task.id} needs {item.task}, which is not built", fix="run `ocspec submit` again")
+            raise InputMissing(f"{task.id} needs {item.task}, which is not built", fix="run `ocspec submit` again")
         found[item.role] = (*found.get(item.role, ()), artifact)
     return found
 
@@ -319,7 +338,8 @@ def main() -> int:
         return interruption.EXIT_CODE
     except UserError as error:
         sys.stderr.write(f"error: {_which_rank()}{error}\n")
-        return {launch.Lost: launch.LOST_EXIT_CODE, LeaseLost: EXIT_LEASE_LOST}.get(type(error), 1)
+        codes = {launch.Lost: launch.LOST_EXIT_CODE, LeaseLost: EXIT_LEASE_LOST, InputMissing: EXIT_INPUT_MISSING}
+        return codes.get(type(error), 1)
     except Exception as error:
         if not _ran_out_of_memory(error):
             raise

@@ -182,7 +182,7 @@ def sbatch_script(task: Task, profile: Profile, experiment: str) -> str:
     settings = profile.settings(task.resources.task_class)
     options = request(task.resources, settings)
     step = srun_arguments(settings)
-    if options["ntasks_per_node"] > 1:
+    if is_distributed(task.resources):  # over nodes of one GPU, too
         step = ["--kill-on-bad-exit=1", *step]  # one rank that fails ends them all
     if step:  # since Slurm 22.05 a step does not take over the job's --cpus-per-task
         step = ["srun", f"--cpus-per-task={options['cpus_per_task']}", *step]

@@ -6,12 +6,14 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+import attrs
 
 from compiler.emit.sbatch import passed_environment, request
 from compiler.errors import UserError
-from compiler.plan import Plan, Resources, Task, TaskClass
+from compiler.plan import Plan, Resources, TaskClass
 from compiler.profile import TASK_CLASSES, Profile, Settings
 from ocspec.cli.findings import Finding
 from ocspec.cli.output import plural
@@ -70,47 +72,58 @@ def _accounting(kind: str) -> Finding:
 # -- requests
 
 
-def requests(plan: Plan | None, profile: Profile) -> dict[TaskClass, Resources]:
-    """The most that a task of each class asks for: of the plan's classes, or of all where there is no plan."""
+Requests = dict[TaskClass, tuple[Resources, ...]]
+"""What tasks of each class ask for, each once."""
+
+
+def requests(plan: Plan | None, profile: Profile) -> Requests:
+    """What the plan's tasks ask for, by class; or one small request of every class where there is no plan."""
     if plan is None:
         gpus = {name: profile.settings(name).gpus_per_node or 0 for name in TASK_CLASSES}
         return {
-            name: asked if name != "train" else Resources(task_class=name, cpus=2, memory_mb=4096, gpus=gpus[name])
+            name: (asked if name != "train" else attrs.evolve(asked, gpus=gpus[name]),)
             for name, asked in WITHOUT_PLAN.items()
         }
-    tasks = {name: [task for task in plan.tasks if task.resources.task_class == name] for name in TASK_CLASSES}
-    return {name: _most(name, found) for name, found in tasks.items() if found}
+    # Neither disk nor the expected time is asked of Slurm.
+    distinct = dict.fromkeys(attrs.evolve(task.resources, disk_mb=0, seconds=None) for task in plan.tasks)
+    found = {name: tuple(one for one in distinct if one.task_class == name) for name in TASK_CLASSES}
+    return {name: some for name, some in found.items() if some}
 
 
-def _most(task_class: TaskClass, tasks: Sequence[Task]) -> Resources:
-    asked = [task.resources for task in tasks]
-    largest = max(asked, key=lambda one: one.gpus * one.nodes)
-    return Resources(
-        task_class=task_class,
-        cpus=max(one.cpus for one in asked),
-        memory_mb=max(one.memory_mb for one in asked),
-        gpus=largest.gpus,
-        nodes=largest.nodes,
-    )
+def feasible(profile: Profile, asked: Mapping[TaskClass, Iterable[Resources]]) -> Iterator[Finding]:
+    """Whether the cluster as it stands could run each request; queues nothing."""
+    try:
+        yield from _feasible(profile, asked)
+    except QueueUnavailable as error:
+        yield unanswered("requests", error)
 
 
-def feasible(profile: Profile, asked: Mapping[TaskClass, Resources]) -> Iterator[Finding]:
-    """Whether the cluster as it stands could run what each class asks for; queues nothing."""
-    kinds: dict[tuple[tuple[str, str], ...], list[TaskClass]] = {}
-    for task_class, resources in asked.items():
-        options = sbatch_options(request(resources, profile.settings(task_class)), profile.settings(task_class))
-        kinds.setdefault(tuple(options.items()), []).append(task_class)
-    refused: dict[str, list[TaskClass]] = {}
+def unanswered(what: str, error: QueueUnavailable) -> Finding:
+    """What is said where sbatch does not answer; nothing else is asked of Slurm then."""
+    return Finding(what, "missing", str(error), "see `scontrol ping` and `sbatch --version`, and try again later")
+
+
+def _feasible(profile: Profile, asked: Mapping[TaskClass, Iterable[Resources]]) -> Iterator[Finding]:
+    kinds: dict[tuple[tuple[str, str], ...], dict[TaskClass, None]] = {}
+    for task_class, some in asked.items():
+        for resources in some:
+            settings = profile.settings(task_class)
+            options = sbatch_options(request(resources, settings), settings)
+            kinds.setdefault(tuple(options.items()), {})[task_class] = None
+    refused: dict[str, list[dict[str, str]]] = {}
+    of: dict[str, dict[TaskClass, None]] = {}
     for kind, classes in kinds.items():
-        said, could = _test_only(dict(kind))
+        options = dict(kind)
+        said, could = _test_only(options)
         if could:
-            yield Finding(f"request of {', '.join(classes)}", "ok", f"{in_words(dict(kind))}: {could}")
+            yield Finding(f"request of {', '.join(classes)}", "ok", f"{in_words(options)}: {could}")
         else:
-            refused.setdefault(said, []).extend(classes)
-    for said, classes in refused.items():
-        options = next(dict(kind) for kind, members in kinds.items() if classes[0] in members)
-        fix = advice(said, options, entry(profile.name, classes[0]))
-        yield Finding(f"request of {', '.join(classes)}", "missing", f"{said} ({in_words(options)})", fix)
+            refused.setdefault(said, []).append(options)
+            of.setdefault(said, {}).update(classes)
+    for said, wanted in refused.items():
+        words = "; ".join(dict.fromkeys(map(in_words, wanted)))
+        fix = advice(said, wanted[0], entry(profile.name, next(iter(of[said]))))
+        yield Finding(f"request of {', '.join(of[said])}", "missing", f"{said} ({words})", fix)
 
 
 def entry(profile: str, task_class: TaskClass) -> str:
@@ -128,17 +141,28 @@ def as_arguments(options: Mapping[str, str]) -> list[str]:
     return [f"--{name}={value}" if value else f"--{name}" for name, value in options.items()]
 
 
+def sbatch(*arguments: str, script: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run sbatch, whatever code it ends with; QueueUnavailable where it does not answer in time or cannot be run."""
+    try:
+        return subprocess.run(
+            ["sbatch", *arguments],
+            input=script,
+            env=environ,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=COMMAND_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise QueueUnavailable(f"sbatch did not answer in {COMMAND_TIMEOUT_S} s") from None
+    except OSError as error:
+        raise QueueUnavailable(f"sbatch: {error.strerror}") from None
+
+
 def _test_only(options: Mapping[str, str]) -> tuple[str, str]:
     """What Slurm says of a request, and when and where it could start, if it could."""
-    done = subprocess.run(
-        ["sbatch", "--test-only", *as_arguments(options)],
-        input="#!/bin/bash\n",
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=COMMAND_TIMEOUT_S,
-        check=False,
-    )
+    done = sbatch("--test-only", *as_arguments(options), script="#!/bin/bash\n")
     said = one_line(done.stderr)
     if done.returncode:
         return said, ""
@@ -174,14 +198,17 @@ def minutes(limit: str) -> float | None:
 
     >>> minutes("1-02:30:00"), minutes("00:10:00"), minutes("90"), minutes("UNLIMITED")
     (1590.0, 10.0, 90.0, None)
+    >>> minutes("90:00"), minutes("1-12")
+    (90.0, 2160.0)
     """
-    if limit.isdigit():
-        return float(limit)
-    found = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d+):(\d+)", limit)
+    found = re.fullmatch(r"(?:(\d+)-)?(\d+(?::\d+){0,2})", limit)
     if not found:
         return None
-    days, hours, rest, seconds = (int(part or 0) for part in found.groups())
-    return (days * 24 + hours) * 60 + rest + seconds / 60
+    parts = [int(part) for part in found[2].split(":")]
+    # Behind days, what is left out is at the end; else it is the hours, and of a single number the seconds, too.
+    before = 0 if found[1] or len(parts) == 3 else 1
+    hours, rest, seconds = ([0] * before + parts + [0, 0])[:3]
+    return (int(found[1] or 0) * 24 + hours) * 60 + rest + seconds / 60
 
 
 def in_words(options: Mapping[str, str]) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import attrs
 
 from compiler.errors import UserError
 from compiler.plan import Plan
@@ -47,23 +50,55 @@ def log_files(file: Path, task_id: str) -> list[Path]:
     """The logs of a task: those of local shards by number, then those of Slurm jobs by time."""
     from runtime.dispatch.slurm import labels
 
-    local = sorted((logs_of(file) / task_id.replace("/", "--")).glob("*.log"), key=lambda log: int(log.stem))
+    local = sorted(_local_logs(file, task_id).glob("*.log"), key=lambda log: int(log.stem))
     jobs = labels.logs_of(file.parent, task_id).glob("*_log.out")
     return local + sorted(jobs, key=lambda log: log.stat().st_mtime)
 
 
-def log_of_shard(file: Path, task_id: str, shard: int) -> list[Path]:
-    """The logs of one shard as they are or will be: that of the last local attempt, and those of its jobs by time."""
-    from runtime.dispatch.slurm import labels, ledger
+def _local_logs(file: Path, task_id: str) -> Path:
+    return logs_of(file) / task_id.replace("/", "--")
 
-    events = ledger.Ledger(file.parent).journal.read()
-    jobs, gone = ledger.job_ids(events), ledger.withdrawn(events)
-    folder, found = labels.logs_of(file.parent, task_id), [logs_of(file) / task_id.replace("/", "--") / f"{shard}.log"]
-    for one in ledger.Ledger(file.parent).submissions():
-        if one.task != task_id or one.id in gone or one.id not in jobs:
-            continue
-        for element, shards in enumerate(one.elements):
-            if shard in shards:
-                job = f"{jobs[one.id]}_{element}" if len(one.elements) > 1 else jobs[one.id]
-                found.append(folder / f"{job}_0_log.out")
-    return found
+
+@attrs.frozen
+class Logs:
+    """Which log is whose, as ledger and journal told when they were read: once, for however many shards.
+
+    `jobs` are the ids of each shard's jobs, oldest first; `shards` those that each job of a task runs.
+    """
+
+    file: Path
+    jobs: Mapping[tuple[str, int], Sequence[str]]
+    shards: Mapping[tuple[str, str], tuple[int, ...]]
+
+    @classmethod
+    def read(cls, file: Path) -> Logs:
+        """Those of a plan. `file` is plan.json."""
+        from runtime.dispatch.slurm import ledger
+
+        ours = ledger.Ledger(file.parent)
+        events = ours.journal.read()
+        ids, gone = ledger.job_ids(events), ledger.withdrawn(events)
+        jobs: dict[tuple[str, int], list[str]] = {}
+        carried: dict[tuple[str, str], tuple[int, ...]] = {}
+        for one in ours.submissions():
+            for element, shards in enumerate(one.elements if one.id in ids and one.id not in gone else ()):
+                job = f"{ids[one.id]}_{element}" if len(one.elements) > 1 else ids[one.id]
+                carried[one.task, job] = shards
+                for shard in shards:
+                    jobs.setdefault((one.task, shard), []).append(job)
+        return cls(file, jobs, carried)
+
+    def of(self, task_id: str, shard: int) -> list[Path]:
+        """A shard's logs as they are or will be: that of the last local attempt, and those of its jobs by time."""
+        from runtime.dispatch.slurm import labels
+
+        folder = labels.logs_of(self.file.parent, task_id)
+        jobs = self.jobs.get((task_id, shard), ())
+        return [_local_logs(self.file, task_id) / f"{shard}.log", *(folder / f"{job}_0_log.out" for job in jobs)]
+
+    def shards_in(self, task_id: str, log: Path) -> tuple[int, ...]:
+        """The shards that write into a log of a task, in order; none where nobody knows its job."""
+        if log.suffix == ".log":
+            return (int(log.stem),)
+        job = log.name.removesuffix("_log.out").rpartition("_")[0]  # without the rank
+        return tuple(sorted(self.shards.get((task_id, job), ())))

@@ -13,6 +13,7 @@ from ocspec.cli.states import is_supervised
 from runtime.dispatch.base import Event, State
 from runtime.dispatch.slurm.retry import COUNTED
 from runtime.dispatch.slurm.states import ShardState
+from runtime.lease import LeaseHeld
 from runtime.run import Summary
 from runtime.worker import finished_shards
 
@@ -58,10 +59,13 @@ class Follower:
         while True:
             states, snapshot = self.run.look()
             changed = self.changes(states)
-            if self._submit_again(states):
-                continue
-            if is_over(states, snapshot):
-                return states
+            try:
+                if self._submit_again(states):
+                    continue
+                if is_over(states, snapshot):
+                    return states
+            except LeaseHeld:  # what the other submit queues is seen at the next look
+                changed += 1
             pause = FIRST_PAUSE_S if changed else min(1.5 * pause, LONGEST_PAUSE_S)
             time.sleep(pause)
 
@@ -81,12 +85,16 @@ class Follower:
         return count
 
     def _submit_again(self, states: Iterable[ShardState]) -> bool:
-        """Do what the supervisor does where the profile wants none; once for each failed job."""
+        """Do what the supervisor does where the profile wants none; once for each failed job.
+
+        LeaseHeld where another submit goes on.
+        """
         failed = {(s.submission, f"{s.task_id} {s.shard}") for s in states if s.cause in COUNTED and not s.is_live}
         if self.run.profile.supervise or failed <= self.tried:
             return False
+        made = self.run.submit(supervisor=True)
         self.tried |= failed
-        return bool(self.run.submit(supervisor=True).submissions)
+        return bool(made.submissions)
 
 
 def is_over(states: Iterable[ShardState], snapshot: Snapshot) -> bool:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import shutil
 import sys
 from argparse import Namespace
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import attrs
-
 from compiler.errors import UserError
 from ocspec.cli import arguments, exits
-from ocspec.cli.output import one_line, plural, say, short_path
+from ocspec.cli.output import one_line, plural, print_json, say, short_path
 
 if TYPE_CHECKING:
-    from compiler.plan import Plan, Task
-    from ocspec.cli.states import Standing
-    from runtime.store import Store
+    from compiler.plan import Task
+    from ocspec.cli.dispatchers import Logs
+    from ocspec.cli.tail import Show
 
 
 def add_parser(subparsers: arguments.Subparsers) -> None:
@@ -38,6 +37,9 @@ def add_parser(subparsers: arguments.Subparsers) -> None:
     )
     parser.add_argument("--follow", action="store_true", help="print what comes, until the task is over")
     parser.add_argument("--paths", action="store_true", help="print where the logs are instead")
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON Lines, an object for each line, with a format_version"
+    )
 
 
 def run(args: Namespace) -> int:
@@ -49,101 +51,57 @@ def run(args: Namespace) -> int:
         raise UserError(what, fix=f"`ocspec status --task {task.id}` shows them")
     shards = range(task.shards) if args.shard is None else range(args.shard - 1, args.shard)
     if args.follow and not args.paths:
-        return _Following(plan, task, file.resolve(), arguments.store_at(args.store), shards).run()
-    found = _found(file, task, shards)
+        from ocspec.cli.log_following import Following
+
+        store = arguments.store_at(args.store)
+        return Following(plan, task, file.resolve(), store, shards, as_json=args.json).run()
+    from ocspec.cli.dispatchers import Logs
+    from ocspec.cli.log_following import as_json
+
+    known = Logs.read(file)
+    found = _found(known, task, shards)
     if not found:
         fix = "`ocspec status` shows whether it ran; a task that was reused, or ran inline, has none"
         raise UserError(f"task {task.id!r} has no logs here", where=str(file.parent), fix=fix)
+    if args.paths:
+        _print_paths(found, task, as_json=args.json)
+        return exits.OK
     for log in found:
-        if args.paths:
-            print(one_line(short_path(str(log))))
+        if not log.stat().st_size:
+            say(f"{one_line(short_path(str(log)))} is empty: the worker had nothing to say")
+        if args.json:
+            _print_lines(log, as_json(known, task.id, log))
         else:
             _print(log, named=len(found) > 1)
     return exits.OK
 
 
-def _found(file: Path, task: Task, shards: range) -> list[Path]:
+def _found(known: Logs, task: Task, shards: range) -> list[Path]:
     """All logs of the task, or those of the one shard that is asked for."""
-    from ocspec.cli.dispatchers import log_files, log_of_shard
+    from ocspec.cli.dispatchers import log_files
 
     if len(shards) == task.shards:
-        return log_files(file, task.id)
-    return [log for log in log_of_shard(file, task.id, shards[0]) if log.exists()]
+        return log_files(known.file, task.id)
+    return [log for log in known.of(task.id, shards[0]) if log.exists()]
+
+
+def _print_paths(logs: Iterable[Path], task: Task, *, as_json: bool) -> None:
+    paths = [short_path(str(log)) for log in logs]
+    if as_json:
+        print_json("logs", task=task.id, paths=paths)
+    else:
+        print(*map(one_line, paths), sep="\n")
 
 
 def _print(log: Path, *, named: bool) -> None:
     """Copy a log to stdout as it is."""
     if named:
         print(f"==> {one_line(short_path(str(log)))} <==")
-    if not log.stat().st_size:
-        say(f"{one_line(short_path(str(log)))} is empty: the worker had nothing to say")
     with log.open(errors="replace") as text:
         shutil.copyfileobj(text, sys.stdout)
 
 
-@attrs.define
-class _Following:
-    """Follows the logs of some shards of a task."""
-
-    plan: Plan
-    task: Task
-    file: Path
-    store: Store
-    shards: range
-    said: str = ""
-    on_slurm: bool = False
-
-    def run(self) -> int:
-        """Print until the task is over; the exit code says how it ended."""
-        from ocspec.cli.tail import follow
-
-        follow(self.logs, self.is_over)
-        now = self.standing()
-        mine = [now.shards[self.task.id][shard] for shard in self.shards]
-        left = sum(shard.state != "finished" for shard in mine)
-        if not left:
-            return exits.OK
-        name = one_line(self.task.id)
-        what = f"{left} of {len(mine)} shards of {name} have" if len(mine) > 1 else f"{name} has"
-        say(f"{what} not finished; see `ocspec status --task`")
-        return exits.ERROR
-
-    def standing(self) -> Standing:
-        """Where the plan stands now."""
-        from ocspec.cli.states import standing
-
-        return standing(self.plan, self.file.parent, self.store)
-
-    def logs(self) -> dict[Path, str]:
-        """The log of each shard's last attempt, with what goes before its lines."""
-        from ocspec.cli.dispatchers import log_of_shard
-
-        found = {}
-        for shard in self.shards:
-            log = log_of_shard(self.file, self.task.id, shard)[-1 if self.on_slurm else 0]
-            found[log] = f"[{shard + 1}] " if len(self.shards) > 1 else ""
-        return found
-
-    def is_over(self, printed: bool) -> bool:
-        """Whether nothing more will come; says meanwhile what is waited for."""
-        now = self.standing()
-        self.on_slurm = now.dispatch == "slurm"
-        mine = [now.shards[self.task.id][shard] for shard in self.shards]
-        if now.is_over(self.task.id) or all(shard.state == "finished" for shard in mine):
-            return True
-        if not printed:
-            self._say_why(now)
-        return False
-
-    def _say_why(self, now: Standing) -> None:
-        """Say once what it waits for, and again where that changed."""
-        from ocspec.cli.status import look
-
-        (shown,) = look(now, [self.task], self.file.parent, self.store)
-        if shown.state == "running":
-            return
-        reason = f" ({one_line(shown.reason)})" if shown.reason else ""
-        text = f"{one_line(self.task.id)} is {shown.word}{reason}; waiting for its log"
-        if text != self.said:
-            self.said = text
-            say(text)
+def _print_lines(log: Path, show: Show) -> None:
+    with log.open(errors="replace", newline="\n") as text:
+        for line in text:
+            print(show(line.removesuffix("\n")))

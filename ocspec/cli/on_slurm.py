@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from runtime.dispatch.slurm.run import SlurmRun, Submitted
     from runtime.run import Summary
 
-NEXT = "next: `ocspec status` shows where it stands, `ocspec logs TASK --follow` what a task says,\n"
-NEXT += "      `ocspec cancel` ends it; what is queued needs no process here"
+NEXT = "next: `ocspec status` shows where it stands, `ocspec cancel` ends it,\n"
+NEXT += "      `ocspec logs TASK --follow` shows what a task says;\n"
+NEXT += "      what is queued needs no process here"
 STAYS = "stopped; what is queued stays: `ocspec submit` again goes on, `ocspec cancel` ends it"
 GOES_ON = "stopped waiting; the jobs go on: `ocspec status` shows where they stand, `ocspec cancel` ends them"
 SHOWN = 4

@@ -12,7 +12,6 @@ import os
 import re
 import secrets
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,10 +25,10 @@ from compiler.emit.sbatch import passed_environment, request, setup_lines, shell
 from compiler.errors import UserError
 from compiler.plan import Resources, TaskClass
 from compiler.profile import Profile, Settings
-from ocspec.cli.cluster_check import advice, as_arguments, entry, one_line, sbatch_options
+from ocspec.cli.cluster_check import advice, as_arguments, entry, one_line, sbatch, sbatch_options, unanswered
 from ocspec.cli.findings import Finding
 from ocspec.cli.shared_directory import Shared, shared_directory
-from runtime.dispatch.slurm.client import COMMAND_TIMEOUT_S, QueueUnavailable, ask, scancel
+from runtime.dispatch.slurm.client import QueueUnavailable, ask, scancel
 from runtime.operators import RUNTIMES
 
 MINUTES = 5
@@ -60,6 +59,11 @@ class Probe:
     ended: float = 0.0
 
     @property
+    def name(self) -> str:
+        """The job's name, which no other job has."""
+        return f"ocspec-{self.directory.name}"
+
+    @property
     def file(self) -> Path:
         """The request that the node reads."""
         return self.directory / "request.json"
@@ -79,7 +83,7 @@ class Probe:
         return ""
 
 
-def environments(profile: Profile, asked: Mapping[TaskClass, Resources]) -> dict[tuple[TaskClass, ...], Settings]:
+def environments(profile: Profile, asked: Iterable[TaskClass]) -> dict[tuple[TaskClass, ...], Settings]:
     """Task classes by what differs on a node: partition, constraint, Python, container and what is set up before."""
     groups: dict[str, list[TaskClass]] = {}
     for task_class in asked:
@@ -108,14 +112,14 @@ def imports(classes: Iterable[TaskClass]) -> list[str]:
 
 @contextmanager
 def probes(
-    profile: Profile, asked: Mapping[TaskClass, Resources], store: Path, build: Path
+    profile: Profile, asked: Mapping[TaskClass, Iterable[Resources]], store: Path, build: Path
 ) -> Iterator[Sequence[Probe]]:
     """Submit a probe for each environment; at the end their jobs are cancelled and their files are gone."""
     made: list[Probe] = []
     with contextlib.ExitStack() as cleaning:
         try:
             for classes, settings in environments(profile, asked).items():
-                gpus = int(any(asked[task_class].gpus for task_class in classes))
+                gpus = int(any(one.gpus for task_class in classes for one in asked[task_class]))
                 name = f"doctor-{secrets.token_hex(4)}"
                 token = secrets.token_hex(8)
                 places = {
@@ -124,14 +128,18 @@ def probes(
                 }
                 probe = Probe(profile.name, classes, settings, gpus, build / name, places, token)
                 made.append(probe)
-                _submit(probe)
+                try:
+                    _submit(probe)
+                except QueueUnavailable as error:
+                    _unanswered(probe, error)
+                    break  # nor would the next one be answered
             yield made
         finally:
             scancel([probe.job_id for probe in made if probe.job_id and not probe.ended])
 
 
 def _submit(probe: Probe) -> None:
-    """Write the request and queue the job; a refusal becomes a finding."""
+    """Write the request and queue the job; a refusal becomes a finding. QueueUnavailable where there is no answer."""
     if error := probe.places["plan directory"].error:
         fix = "choose another directory for the plan"
         probe.refused = Finding("plan directory", "missing", f"{probe.directory.parent}: {error}", fix)
@@ -148,21 +156,19 @@ def _submit(probe: Probe) -> None:
     with contextlib.suppress(UserError):  # said already
         passed = passed_environment(probe.settings, os.environ)
     probe.submitted = time.time()
-    done = subprocess.run(
-        ["sbatch", "--parsable", *as_arguments(options)],
-        input=script(probe),
-        env={**os.environ, **passed},
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=COMMAND_TIMEOUT_S,
-        check=False,
-    )
+    done = sbatch("--parsable", *as_arguments(options), script=script(probe), environ={**os.environ, **passed})
     if done.returncode:
         said = one_line(done.stderr)
         probe.refused = Finding("probe", "missing", said, advice(said, options, entry(probe.profile, probe.classes[0])))
     else:
         probe.job_id = done.stdout.strip().partition(";")[0]
+
+
+def _unanswered(probe: Probe, error: QueueUnavailable) -> None:
+    """Say so, and cancel by its name what may have been queued all the same."""
+    probe.refused = unanswered("probe", error)
+    with contextlib.suppress(QueueUnavailable):
+        ask("scancel", "--quiet", "--me", f"--name={probe.name}")
 
 
 def _asked(probe: Probe) -> dict[str, Any]:
@@ -172,7 +178,7 @@ def _asked(probe: Probe) -> dict[str, Any]:
 
 def _options(probe: Probe) -> dict[str, str]:
     log = str(probe.directory / "log").replace("%", "%%")  # % begins a pattern there
-    ours = {"job-name": "ocspec-doctor", "output": log, "error": log}
+    ours = {"job-name": probe.name, "output": log, "error": log}
     return {**sbatch_options(_asked(probe), probe.settings), **ours}
 
 

@@ -90,9 +90,8 @@ def _shard_left(
 
 
 def _before(unit: str, events: Iterable[Event]) -> int:
-    """How far earlier attempts had come, which this one took over."""
-    events = list(events)
-    done = [e["progress"] for e in events if e["event"] == "requeue"]
-    if unit == "steps":
-        done += [e["step"] for e in events if e["event"] == "interrupted"]
-    return int(max(done, default=0))
+    """How far earlier attempts had come, which this one took over: of training only, the rest begins anew."""
+    if unit != "steps":
+        return 0
+    field = {"requeue": "progress", "interrupted": "step"}
+    return max((int(event[field[event["event"]]]) for event in events if event["event"] in field), default=0)

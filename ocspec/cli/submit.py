@@ -178,14 +178,16 @@ def base_of(file: Path) -> Path:
 
 def failures(tracker: Tracker, file: Path) -> list[str]:
     """What failed, with its message and its log."""
-    from ocspec.cli.dispatchers import log_of_shard
+    from ocspec.cli.dispatchers import Logs
     from ocspec.cli.progress import message
 
-    found = []
+    if not tracker.failures:
+        return []
+    known, found = Logs.read(file), []
     for (task_id, shard), detail in tracker.failures.items():
         shards = tracker.plan.task(task_id).shards
         name = f"{task_id}, shard {shard + 1} of {shards}" if shards > 1 else task_id
-        logs = [log for log in log_of_shard(file, task_id, shard) if log.exists()]
+        logs = [log for log in known.of(task_id, shard) if log.exists()]
         logs = [log for log in logs if log.stat().st_mtime >= tracker.began - 1][-1:]
         where = "".join(f"\n  log: {one_line(short_path(str(log)))}" for log in logs if "log: " not in detail)
         found.append(f"{one_line(name)}: {message(task_id, detail)}{where}")

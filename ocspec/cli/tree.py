@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 WIDEST_NAME = 32
 LONGEST_REASON = 24
+GAPS = 3 * 2  # between names, states, times and what is left
 HEADERS = ("task", "state", "time", "left", "jobs")
 
 
@@ -42,10 +43,11 @@ def tree(views: Sequence[TaskView], width: int, *, everything: bool) -> list[Tex
 
 @attrs.frozen
 class _Row:
-    """Cells: task, state, time, left, job; `below` goes under them."""
+    """Cells: task, state, time, left, job; `reason` goes behind the state, where there is room; `below` under all."""
 
     cells: tuple[str, str, str, str, str]
     style: str = ""
+    reason: str = ""
     below: tuple[str, ...] = ()
     indent: int = 0
 
@@ -64,27 +66,29 @@ def _group(name: str, members: list[TaskView], *, everything: bool) -> Iterator[
 
 
 def _task_row(view: TaskView) -> _Row:
-    reason = one_line(view.reason)
-    if len(reason) > LONGEST_REASON:
-        reason = reason[: LONGEST_REASON - 3] + "..."
     elapsed = "" if view.elapsed_s is None else duration(view.elapsed_s)
     left = "" if view.left_s is None else f"~{duration(view.left_s)}"
-    reason = f" ({reason})" if reason else ""
-    counts = view.counts + (reason if view.counts else "")
-    state = view.word + ("" if counts else reason)
+    reason = f"({one_line(view.reason)})" if view.reason else ""
+    counts = f"{view.counts} {reason}".strip() if view.counts else ""
     interrupted = any(shard.detail == "interrupted" for shard in view.shards) and view.state == "missing"
     notes = [counts, "interrupted" if interrupted else ""]
-    cells = (one_line(view.task.id), state, elapsed, left, one_line(view.jobs))
-    return _Row(cells, view.word, tuple(filter(None, (*notes, *view.failures()))))
+    cells = (one_line(view.task.id), view.word, elapsed, left, one_line(view.jobs))
+    below = tuple(filter(None, (*notes, *view.failures())))
+    return _Row(cells, view.word, "" if counts else reason, below)
 
 
 def _laid_out(rows: Sequence[_Row], width: int) -> Iterator[Text]:
-    """Aligned where it fits; a long name has a line of its own, and what is right of the edge goes below."""
+    """Aligned where it fits; a long name has a line of its own, and reasons and jobs right of the edge go below."""
     from rich.text import Text
 
-    names = [len(row.cells[0]) + row.indent for row in rows]
-    first = max((name for name in names if name <= WIDEST_NAME), default=WIDEST_NAME)
-    others = [max(len(row.cells[number]) for row in rows) for number in (1, 2, 3)]
+    beside = [_reason_beside(row) for row in rows]
+    first, others = _columns(beside, WIDEST_NAME)
+    if first + GAPS + sum(others) <= width:
+        rows = beside
+    else:
+        rows = [_reason_below(row) for row in rows]
+        _, others = _columns(rows, WIDEST_NAME)
+        first, _ = _columns(rows, min(WIDEST_NAME, width - GAPS - sum(others)))
     for row in rows:
         name, state, elapsed, left, job = row.cells
         line = Text(" " * row.indent + name, "bold" if row.style == "bold" else "")
@@ -104,6 +108,25 @@ def _laid_out(rows: Sequence[_Row], width: int) -> Iterator[Text]:
         for text in below:
             for part in textwrap.wrap(text, max(20, width - row.indent - 4), subsequent_indent="  "):
                 yield Text(" " * (row.indent + 4) + part, "dim")
+
+
+def _columns(rows: Sequence[_Row], widest: int) -> tuple[int, list[int]]:
+    """The widths of the names, of which those above `widest` do not count, and of state, time and left."""
+    names = [len(row.cells[0]) + row.indent for row in rows]
+    first = max((name for name in names if name <= widest), default=len(HEADERS[0]))
+    return first, [max(len(row.cells[number]) for row in rows) for number in (1, 2, 3)]
+
+
+def _reason_beside(row: _Row) -> _Row:
+    if not row.reason:
+        return row
+    name, state, elapsed, left, job = row.cells
+    shown = row.reason if len(row.reason) <= LONGEST_REASON + 2 else row.reason[: LONGEST_REASON - 2] + "...)"
+    return attrs.evolve(row, cells=(name, f"{state} {shown}", elapsed, left, job))
+
+
+def _reason_below(row: _Row) -> _Row:
+    return attrs.evolve(row, below=(row.reason, *row.below)) if row.reason else row
 
 
 def shard_rows(shards: Iterable[ShardState]) -> list[tuple[str, ...]]:

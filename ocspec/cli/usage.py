@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ocspec.cli import arguments, exits
-from ocspec.cli.output import plural, print_json, print_table
+from ocspec.cli.output import one_line, plural, print_json, print_table
 
 if TYPE_CHECKING:
     from runtime.dispatch.slurm.labels import Label
@@ -83,7 +83,7 @@ def _show(experiment: str, usage: RunUsage) -> None:
         print_table(headers, [_row(task, gpus) for task in usage.tasks])
         print()
     total = f"{hours(usage.cpu_hours)} CPU-hours, {hours(usage.gpu_hours)} GPU-hours"
-    print(f"{experiment}: {plural(len(usage.tasks), 'task')}, {total}")
+    print(f"{one_line(experiment)}: {plural(len(usage.tasks), 'task')}, {total}")
     for line in (*_estimate(usage), *_remarks(usage)):
         print(line)
 
@@ -100,7 +100,7 @@ def _row(task: TaskUsage, gpus: bool) -> list[str]:
         _percent(task.cpu_efficiency),
         _percent(task.memory_efficiency),
         NOT_KNOWN if planned is None else hours(planned),
-        task.task,
+        one_line(task.task),
     ]
 
 
@@ -124,7 +124,7 @@ def _remarks(usage: RunUsage) -> Iterator[str]:
     if said:
         yield f"source: {', '.join(said)}"
     if usage.trouble:
-        yield f"sacct did not answer: {' '.join(usage.trouble.split())}"
+        yield f"sacct did not answer: {one_line(' '.join(usage.trouble.split()))}"
     if usage.reused:
         yield f"reused, and not in the numbers: {plural(len(usage.reused), 'task')}"
 

@@ -20,6 +20,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]  # exported, but not by `__all__`
 
+from compiler.errors import UserError
 from runtime.interruption import Interrupted
 from runtime.launch import Lost, Place, place
 
@@ -49,7 +50,7 @@ class Ranks:
         """Wait until every rank is there, at the address in torchrun's variables; Lost where some do not come."""
         here, address = place(environ), environ["MASTER_ADDR"]
         port, ranks = int(environ["MASTER_PORT"]), cls(here)
-        with ranks._in_touch(f"no meeting at {address}:{port} within {MEETING_TIMEOUT}"):
+        with ranks._in_touch(f"no meeting at {address}:{port} within {MEETING_TIMEOUT}"), _own_port(port, here):
             ranks._store = TCPStore(address, port, here.size, is_master=here.rank == 0, timeout=MEETING_TIMEOUT)
         return ranks
 
@@ -183,6 +184,18 @@ class Ranks:
 
     def _lost(self, what: str) -> Lost:
         return Lost(f"lost the other ranks: {what}", fix="read the log of the rank that ended first; this one is well")
+
+
+@contextmanager
+def _own_port(port: int, here: Place) -> Iterator[None]:
+    """Rank 0 opens the port: where another program has it, that is this rank's own trouble and not the others'."""
+    try:
+        yield
+    except RuntimeError as error:
+        if here.rank == 0 and "address already in use" in str(error).lower():
+            fix = "submit again: another job meets at another port"
+            raise UserError(f"port {port}, where the ranks were to meet, is taken on this machine", fix=fix) from error
+        raise
 
 
 def _gradient(parameter: torch.nn.Parameter) -> Tensor:

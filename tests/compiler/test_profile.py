@@ -110,12 +110,16 @@ def test_an_unknown_profile_without_settings(tmp_path: Path) -> None:
         ("container = { kind = 'docker' }", ["docker", "container.kind"]),
         ("partition = ['a', 'b']", ["partition"]),
         ("partition = true", ["partition"]),
-        ("setup = 'module load cuda'", ["setup"]),
+        ("setup = 'module load cuda'", ["setup", "a list of texts is expected"]),
         ("modules = ['gcc', 3]", ["modules"]),
         ("minutes = '60'", ["minutes"]),
         ("minutes = 1.5", ["minutes"]),
         ("supervise = 'no'", ["supervise"]),
-        ("dispatch = 'slrum'", ["slrum", "dispatch"]),
+        ("dispatch = 'slrum'", ["dispatch", "'slrum' is none of local, inline, slurm: did you mean 'slurm'?"]),
+        ("dispatch = 'pbs'", ["dispatch", "'pbs' is none of local, inline, slurm @"]),
+        ("container = 'img'", ["container", "a table is expected"]),
+        ("retry = 3", ["retry", "a table is expected"]),
+        ("environment = 3", ["environment", "a table is expected"]),
         ("minutes = 'long'", ["minutes"]),
         ("classes = 3", ["classes"]),
         ("classes = { train = 3 }", ["classes", "train"]),
@@ -218,6 +222,14 @@ def test_a_class_goes_before_the_profile(general: dict, special: dict) -> None:
     assert merged.over(profile) == merged
 
 
+def test_a_profile_has_the_name_of_its_table(tmp_path: Path) -> None:
+    """And no other: what is looked up by one name would be shown under two."""
+    (tmp_path / "ocspec.toml").write_text("[profiles.p]\nname = 'other'\n")
+    error = refused("p", tmp_path)
+    assert error.what == "profile 'p': name is no key of a profile"
+    assert error.fix == "take it out: [profiles.p] names the profile"
+
+
 def test_a_misspelt_class_is_refused(tmp_path: Path) -> None:
     """It would otherwise hold for nothing, silently."""
     (tmp_path / "ocspec.toml").write_text("[profiles.p.classes.trian]\nminutes = 3\n")
@@ -231,7 +243,8 @@ def test_a_misspelt_class_is_refused(tmp_path: Path) -> None:
     [
         ("minutes = 0", "minutes is 0", "it is 1 or more"),
         ("workers = -1", "workers is -1", "it is 0 or more"),
-        ("controller_patience_s = inf", "controller_patience_s is inf", "it is 0 or more"),
+        ("controller_patience_s = inf", "controller_patience_s is inf", "it is 0 or more, and finite"),
+        ("controller_patience_s = nan", "controller_patience_s is nan", "it is 0 or more, and finite"),
         ("retry = { memory_growth = 0.5 }", "retry.memory_growth is 0.5", "it is 1 or more"),
         ("[profiles.p.classes.eval]\ncpus = 0", "classes.eval.cpus is 0", "it is 1 or more"),
         ('partition = "a\\n#SBATCH --uid=0"', "partition has a line break in a value", "one line"),
@@ -245,6 +258,19 @@ def test_a_misspelt_class_is_refused(tmp_path: Path) -> None:
         ('environment = { HF_TOKEN = "hf_x" }', "environment.HF_TOKEN looks like a secret", '"env:HF_TOKEN"'),
         ('environment = { WANDB_API_KEY = "x" }', "environment.WANDB_API_KEY looks like a secret", "file:/path"),
         ('environment = { AWS_SECRET_ACCESS_KEY = "x" }', "AWS_SECRET_ACCESS_KEY looks like a secret", "env:"),
+        ('environment = { DB_PASSWD = "hf_x" }', "environment.DB_PASSWD looks like a secret", "env:"),
+        ('environment = { KEY = "hf_x" }', "environment.KEY looks like a secret", "env:"),
+        ('environment = { WANDB_KEY = "hf_x" }', "environment.WANDB_KEY looks like a secret", "env:"),
+        ('environment = { github_pat = "hf_x" }', "environment.github_pat looks like a secret", "env:"),
+        ('environment = { SMTP_PASS = "hf_x" }', "environment.SMTP_PASS looks like a secret", "env:"),
+        ('environment = { CREDENTIAL = "hf_x" }', "environment.CREDENTIAL looks like a secret", "env:"),
+        ('environment = { HUB_CREDENTIALS = "hf_x" }', "environment.HUB_CREDENTIALS looks like a secret", "env:"),
+        ('sbatch = { export = "ALL,HF_TOKEN=hf_x" }', "sbatch.export gives HF_TOKEN a value", "environment = {"),
+        (
+            'environment = { K = "env:K" }\nsbatch = { export = "HF_TOKEN=hf_x" }',
+            "sbatch.export gives HF_TOKEN a value",
+            "environment = {",
+        ),
         ('environment = { K = "env:K" }\nsbatch = { export = "NONE" }', "sbatch.export keeps K from", '"K"'),
         ('python = "~/venv/bin/python"', "python starts with ~", "the whole path"),
         ('container = { image = "a.sif" }', "container has an image but no kind", "apptainer"),
@@ -270,6 +296,14 @@ def test_a_value_that_cannot_be_used(tmp_path: Path, body: str, what: str, fix: 
         'HF_TOKEN_PATH = "/home/me/.hf"',
         'HF_TOKEN = "env:HF_TOKEN"',
         'HF_ENDPOINT = "https://hub"',
+        'MONKEY = "1"',
+        'KEYBOARD = "us"',
+        'KEY_FILE = "/home/me/.key"',
+        'PATH = "/bin"',
+        'PYTHONPATH = "/src"',
+        'PASSES = "2"',
+        'COMPASS = "north"',
+        'GOOGLE_APPLICATION_CREDENTIALS = "/home/me/google.json"',
         'NAME = "it\'s $HOME ü"',
     ],
 )
@@ -277,6 +311,62 @@ def test_what_is_no_secret_is_taken(tmp_path: Path, entry: str) -> None:
     """Names that only look like it, and references."""
     (tmp_path / "ocspec.toml").write_text(f"[profiles.p]\nenvironment = {{ {entry} }}\n")
     assert len(load_profile("p", tmp_path).environment) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "fix"),
+    [
+        *((name, "take it out: ocspec sets it") for name in ("array", "comment", "dependency", "error", "job_name")),
+        *((name, "take it out: ocspec sets it") for name in ("kill-on-invalid-dep", "output", "open-mode", "wrap")),
+        *((name, "take it out: ocspec sets it") for name in ("requeue", "no-requeue", "signal", "parsable")),
+        ("--time", "write minutes = ..."),
+        ("mem", "write memory_mb = ..."),
+        ("mem_per_cpu", "write memory_mb = ..."),
+        ("cpus-per-task", "write cpus = ..."),
+        ("gpus", "write gpus_per_node = ..."),
+        ("gpus_per_task", "write gpus_per_node = ..."),
+        ("partition", "write partition = ..."),
+        ("qos", "write qos = ..."),
+        ("nodes", "the plan says how many"),
+        ("ntasks_per_node", "the plan says how many"),
+    ],
+)
+@pytest.mark.parametrize("table", ["profiles.p", "profiles.p.classes.train"])
+def test_an_option_of_sbatch_that_is_not_for_a_profile(tmp_path: Path, table: str, option: str, fix: str) -> None:
+    """ocspec relies on what it sets itself; what has a key of its own would hold for Slurm and not for ocspec."""
+    (tmp_path / "ocspec.toml").write_text(f'[{table}]\nsbatch = {{ "{option}" = "1" }}\n')
+    error = refused("p", tmp_path)
+    place = "classes.train." if "train" in table else ""
+    assert error.what == f"{place}sbatch.{option.removeprefix('--').replace('_', '-')} is not for a profile"
+    assert fix in error.fix
+
+
+@pytest.mark.parametrize("option", ["t", "tim", "dep", "job-n", "gre", "cpus"])
+def test_an_option_of_sbatch_that_is_cut_short(tmp_path: Path, option: str) -> None:
+    """sbatch takes the beginning of a name for the whole."""
+    (tmp_path / "ocspec.toml").write_text(f'[profiles.p]\nsbatch = {{ {option} = "1" }}\n')
+    assert refused("p", tmp_path).what == f"sbatch: {option!r} is no option of sbatch"
+
+
+@pytest.mark.parametrize("value", ["gpu", "gpu:2", "gpu:h100:4", "nvme:1,gpu:1", "gres:gpu:1", "gres/gpu:1"])
+def test_gpus_are_asked_for_by_their_own_key(tmp_path: Path, value: str) -> None:
+    (tmp_path / "ocspec.toml").write_text(f'[profiles.p]\nsbatch = {{ gres = "{value}" }}\n')
+    error = refused("p", tmp_path)
+    assert error.what == "sbatch.gres asks for GPUs"
+    assert error.fix == "write gpus_per_node = ... instead, and constraint for a kind of GPU"
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *('gres = "nvme:1"', 'gres = "lustre"', 'hold = ""', 'begin = "now+2"', 'nice = "3"', 'exclusive = ""'),
+        *('export = "ALL"', 'time-min = "5"', 'nodelist = "n1"', 'gpu-bind = "closest"', 'reservation = "r"'),
+    ],
+)
+def test_further_options_of_sbatch(tmp_path: Path, option: str) -> None:
+    """Other kinds of devices, too."""
+    (tmp_path / "ocspec.toml").write_text(f"[profiles.p]\nsbatch = {{ {option} }}\n")
+    assert len(load_profile("p", tmp_path).sbatch) == 1
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:

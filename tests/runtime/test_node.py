@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from runtime import worker
-from runtime.dispatch.slurm.ledger import Ledger, Submission
+from runtime.dispatch.slurm.ledger import STARTED_VARIABLE, Ledger, Submission
 from runtime.dispatch.slurm.run import SlurmRun
 from runtime.interruption import EXIT_CODE as AGAIN
 from runtime.node import RANK_FAILED, Node, Notice, markers
@@ -279,6 +279,25 @@ def test_a_rank_that_fails_says_why_itself(run):
     assert code == RANK_FAILED
     assert failures(run) == {0: ("error", "exit code 7")}
     assert noted(run, "running") == []
+
+
+def test_a_shard_that_takes_its_node_with_it_is_given_up(run):
+    """Slurm would queue it again for ever, and bring down one node after another."""
+    one = submission(run, crashes=2)
+    for _ in range(3):
+        Node(one, 0, {}).write("running")
+    Node(one, 0, {}).write("requeue", cause="preempted", shard=0)
+    assert finish(start(run, one, SLURM_RESTART_COUNT="3"))[0] == 0, "two crashes and one preemption"
+    Node(one, 0, {}).write("running")
+    code, _ = finish(start(run, one, SLURM_RESTART_COUNT="5"))
+    assert code == 1
+    assert failures(run)[0] == ("no_progress", "its node or its job was gone 4 times while it ran")
+
+
+def test_the_time_limit_counts_from_the_start_of_the_job(run):
+    """Not from that of this process: modules and images may take minutes before."""
+    began = Node(submission(run), 0, {STARTED_VARIABLE: "1000"}).began
+    assert began == 1000.0
 
 
 # -- the worker's part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -305,3 +306,34 @@ def test_who_waited_for_a_shard_finds_it_finished(tmp_path: Path) -> None:
         (directory / RESULT).write_text("{}")
     assert exit_codes([waiting]) == [0]
     assert said.read_text() == "nothing to do"
+
+
+def test_an_artefact_that_the_file_system_hides_for_a_moment_is_left_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stale handle says nothing about the artefact: a week of training is not moved away for it."""
+    store = Store(tmp_path)
+    assert finish(store, "k", 1, 0)
+    store.publish("k", 1, MANIFEST)
+
+    def stale(*_: object, **__: object) -> str:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", stale)
+        with pytest.raises(UserError, match="Stale file handle"):
+            store.artifact("k")
+    assert store.artifact("k") is not None
+    assert not (tmp_path / "damaged").exists()
+
+
+def test_damaged_artefacts_of_one_key_are_all_kept(tmp_path: Path) -> None:
+    """The second does not overwrite the first: they are kept for a look."""
+    store = Store(tmp_path)
+    for text in ("one", "two"):
+        assert finish(store, "k", 1, 0)
+        store.publish("k", 1, MANIFEST)
+        (tmp_path / "artifacts" / "k" / "files" / "a.txt").write_text(text)
+        assert store.artifact("k") is None
+    kept = sorted((tmp_path / "damaged").glob("k*/files/a.txt"))
+    assert sorted(path.read_text() for path in kept) == ["one", "two"]

@@ -52,10 +52,10 @@ def test_a_worker_loads_neither_the_language_nor_torch(workbench: Workbench) -> 
 
 
 def test_a_task_whose_inputs_are_not_built_says_so(workbench: Workbench) -> None:
-    """One line, exit 1, no traceback."""
+    """One line, an exit code of its own, no traceback."""
     _, path = workbench.compile()
     done = run_worker(path, "code/refine", workbench.store.root)
-    assert done.returncode == 1
+    assert done.returncode == worker.EXIT_INPUT_MISSING
     assert done.stderr.startswith("error: code/refine needs code/deduplicate/cluster, which is not built")
     assert "Traceback" not in done.stderr
 

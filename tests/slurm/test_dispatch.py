@@ -505,6 +505,52 @@ def test_a_refusal_says_what_sbatch_said_and_takes_back_the_rest(make):
     assert finished(end(run))
 
 
+def test_an_array_that_is_too_large_for_ones_limit_is_queued_in_parts(make, monkeypatch, tmp_path):
+    """Slurm counts elements; here at most two are taken at a time."""
+    full = 'grep -q "array=0-[2-9]" "$1" && { echo "sbatch: error: QOSMaxSubmitJobPerUserLimit" >&2; exit 1; }\n'
+    shim(monkeypatch, tmp_path / "bin", "sbatch", full + 'exec "$REAL" "$@"')
+    run = make(make_plan(step("t", shards=7), step("u", ["t"])))
+    sizes = [len(one.elements) for one in run.submit().submissions]
+    assert sum(sizes) == 8 and max(sizes) == 2
+    assert finished(end(run))
+    assert set(ran(run).values()) == {1}
+
+
+def test_a_refusal_to_the_supervisor_does_not_end_the_rest(make):
+    """One branch needs more memory than any node has; the other is preempted later, and goes on."""
+    plan = make_plan(step("a", memory_mb=9000), step("b", ["a"]), step("x"), step("y", ["x"]))
+    behaviours = {"a": "need 99999", "x": "sleep 12", "y": "need 300"}
+    run = make(plan, behaviours, profile=attrs.evolve(ALONE, supervise=True))
+    run.submit()
+    states = end(run)
+    assert told(states) == {("a", 0): "out_of_memory", ("b", 0): "parent", ("x", 0): "finished", ("y", 0): "finished"}
+    (refused,) = events(run, "refused")
+    assert (refused["task"], refused["shards"]) == ("a", [0])
+    assert "Memory" in refused["why"]
+
+
+def test_filters_of_squeue_in_the_environment_hide_nothing(make, monkeypatch):
+    """A job that is not shown would be taken for lost, and queued again."""
+    monkeypatch.setenv("SQUEUE_PARTITION", "elsewhere")
+    monkeypatch.setenv("SQUEUE_STATES", "FAILED")
+    monkeypatch.setenv("SBATCH_PARTITION", "elsewhere")
+    run = make(make_plan(step("t", shards=3)))
+    assert len(run.submit().submissions) == 1
+    assert finished(end(run))
+    assert set(ran(run).values()) == {1}
+
+
+def test_a_squeue_that_hides_our_jobs_is_not_believed(make, monkeypatch, tmp_path):
+    """A wrapper, another cluster: said at once, and nothing is queued twice."""
+    run = make(make_plan(step("t", shards=3)), {"t": "sleep 20"})
+    with monkeypatch.context() as patch:
+        shim(patch, tmp_path / "bin", "squeue", "exit 0")
+        with pytest.raises(UserError, match="squeue does not show job"):
+            run.submit()
+    assert len(run.ledger.submissions()) == 1
+    assert {state.is_live for state in look(run).values()} == {True}
+
+
 def test_what_could_never_run_is_found_before_anything_is_queued(make):
     """More nodes than there are is accepted by sbatch, and would wait for ever; one message per kind of request."""
     wide = step("wide", nodes=3)

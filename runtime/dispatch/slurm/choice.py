@@ -80,8 +80,10 @@ class _Chooser:
     doomed: set[str] = attrs.field(factory=set)
     failed: set[str] = attrs.field(factory=set)
     blocked: set[str] = attrs.field(factory=set)
+    task_class: str = ""
 
     def task(self, task: Task, states: list[ShardState]) -> list[Part]:
+        self.task_class = task.resources.task_class
         open_states = [state for state in states if state.state != "finished"]
         queued = {state.submission for state in open_states if state.state == "queued"}
         self.doomed |= {submission for submission in queued if self._is_doomed(task, submission)}
@@ -135,7 +137,10 @@ class _Chooser:
             return True
         if state.cause == "out_of_memory" and self._memory(state) is None:
             return False
-        return self.retries.left(state.task_id, state.shard, state.cause, self.policy) > 0
+        policy = self.policy
+        if state.cause == "timeout" and self.task_class != "train":  # it begins anew, and has no more time than before
+            policy = attrs.evolve(policy, timeout=min(policy.timeout, 1))
+        return self.retries.left(state.task_id, state.shard, state.cause, policy) > 0
 
     def _memory(self, state: ShardState) -> int | None:
         """More than last time for a shard that ran out of memory; as much as last time otherwise."""

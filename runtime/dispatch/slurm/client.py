@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import time
@@ -33,6 +34,14 @@ class QueueUnavailable(Exception):
         return bool(AWAY.search(str(self)))
 
 
+FILTERS = ("SQUEUE_", "SACCT_", "SCANCEL_", "SLURM_TIME_FORMAT")
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what would filter or reformat the answers: a job that is not shown would count as lost."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(FILTERS)}
+
+
 def ask(*command: str, text: str | None = None) -> str:
     """Run one of Slurm's programs and return what it prints; QueueUnavailable when it fails."""
     try:
@@ -44,6 +53,7 @@ def ask(*command: str, text: str | None = None) -> str:
             text=True,
             errors="replace",
             timeout=COMMAND_TIMEOUT_S,
+            env=_environment(),
             check=True,
         )
     except subprocess.CalledProcessError as error:

@@ -21,6 +21,7 @@ from compiler.files import write_atomically
 from runtime.journal import Journal
 
 FORMAT_VERSION = 1
+STARTED_VARIABLE = "OCSPEC_JOB_STARTED"  # set by the batch script: the job's start, from which its limit counts
 
 
 @attrs.frozen(kw_only=True)
@@ -30,7 +31,8 @@ class Submission:
     `elements` are the shards of each array element, run one after another. `after` are the submissions that must end
     well first; `after_any` those that must only end, because shards of theirs that failed are with another one.
     `memory_mb` and `minutes` are what one element asks for, `raised` says that the memory is more than the plan's or
-    profile's figure. It is told `signal_s` before its limit; Slurm may queue it again `restarts` times. `worker` is the
+    profile's figure. It is told `signal_s` before its limit; It may be queued
+    again `restarts` times, `crashes` times without having said so before it ended. `worker` is the
     module that runs a shard. Paths are absolute, as the nodes see them.
     """
 
@@ -48,6 +50,7 @@ class Submission:
     minutes: int = 0
     signal_s: int = 0
     restarts: int = 0
+    crashes: int = 0
     time: float = 0.0
     worker: str = "runtime.worker"
     format_version: int = FORMAT_VERSION

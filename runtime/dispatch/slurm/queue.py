@@ -18,6 +18,7 @@ from runtime.dispatch.slurm import labels
 from runtime.dispatch.slurm.client import QueueUnavailable, ask
 from runtime.dispatch.slurm.labels import Label
 
+JOB_ID = re.compile(r"\d+(_\d+)?")
 NO_LOG = "53"  # the signal that Slurm reports where an output file cannot be opened
 WAITING = frozenset(("PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"))
 RUNNING = frozenset(("RUNNING", "CONFIGURING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "SUSPENDED"))
@@ -141,7 +142,7 @@ def _key(row: Row) -> Key:
 def read_queue() -> list[Row]:
     """All jobs of this user that the controller remembers, lately ended ones too; array elements one by one."""
     form = ",".join(f"{name}:{width}" for name, width in SQUEUE.items())
-    text = ask("squeue", "--noheader", "--array", "--states=all", f"--user={os.geteuid()}", f"--Format={form}")
+    text = ask("squeue", "--noheader", "--all", "--array", "--states=all", f"--user={os.geteuid()}", f"--Format={form}")
     return [row for line in text.splitlines() if (row := _queued(line))]
 
 
@@ -151,7 +152,7 @@ def _queued(line: str) -> Row | None:
     for name, width in SQUEUE.items():
         fields[name] = line[start : start + width].strip()
         start += width
-    if not re.fullmatch(r"\d+(_\d+)?", fields["jobarrayid"]):
+    if not JOB_ID.fullmatch(fields["jobarrayid"]):
         return None
     state, reason = fields["state"], fields["reason"]
     return Row(
@@ -175,7 +176,8 @@ def read_accounting(job_ids: Iterable[str]) -> list[Row]:
     """
     options = ("--noheader", "--parsable2", "--allocations", "--jobs=" + ",".join(job_ids))
     text = ask("sacct", *options, SACCT)
-    return [_accounted(fields) for line in text.splitlines() if len(fields := line.split("|", 9)) == 10]
+    rows = [fields for line in text.splitlines() if len(fields := line.split("|", 9)) == 10]
+    return [_accounted(fields) for fields in rows if JOB_ID.fullmatch(fields[0])]  # not `7_[2-4]`, which wait
 
 
 def _accounted(fields: list[str]) -> Row:

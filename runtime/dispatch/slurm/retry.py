@@ -24,6 +24,8 @@ Cause = Literal[
 `no_progress`: a training job got its whole time again and again and made no step.
 """
 
+PARENT = 100  # a shard goes with those that it waits for, but not for ever
+NEVER = 1_000_000
 COUNTED = ("preempted", "node_failed", "timeout", "out_of_memory", "lost")
 
 
@@ -42,18 +44,20 @@ class Retries:
                 counts.clear()
             elif event["event"] == "retry":
                 counts.update((event["task"], shard, event["cause"]) for shard in event["shards"])
+            elif event["event"] == "requeue":  # by Slurm, with the same job
+                counts[event["task"], event["shard"], event["cause"]] += 1
+            elif event["event"] == "refused":
+                counts.update({(event["task"], shard, cause): NEVER for shard in event["shards"] for cause in COUNTED})
         return cls(counts)
 
     def left(self, task: str, shard: int, cause: Cause | None, policy: Retry) -> int:
         """How often this shard may still be tried again for this cause.
 
-        A shard that waited for another one (`parent`) may always go with it; an error may not.
+        A shard that waited for another one (`parent`) goes with it; an error is not tried again.
         """
-        if cause == "parent":
-            return 1
-        if cause not in COUNTED:
+        if cause not in (*COUNTED, "parent"):
             return 0
-        limit: int = getattr(policy, str(cause))
+        limit: int = PARENT if cause == "parent" else getattr(policy, str(cause))
         return max(0, limit - self.counts.get((task, shard, str(cause)), 0))
 
 

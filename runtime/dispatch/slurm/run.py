@@ -7,7 +7,7 @@ called again from anywhere. What runs on the nodes needs none of this to go on.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from runtime.dispatch.slurm.ledger import Ledger, Submission
 from runtime.dispatch.slurm.queue import Snapshot, look
 from runtime.dispatch.slurm.retry import Retries
 from runtime.dispatch.slurm.states import ShardState, shard_states
-from runtime.dispatch.slurm.submitter import Preview, Submitter
+from runtime.dispatch.slurm.submitter import Preview, Stopped, Submitter
 from runtime.holder import Holder
 from runtime.lease import Lease
 from runtime.store import Store
@@ -132,7 +132,7 @@ class SlurmRun:
         policy tries again. After a refusal nothing of this call stays queued, unless a limit on the number of jobs is
         reached: then what was taken stays. Raises UserError with what sbatch said, or with who else is submitting.
         """
-        with self._alone():
+        with self._alone() as lease:
             if supervisor and self.submitter.cancelled.exists():
                 return Submitted()
             self._adopt()
@@ -141,17 +141,17 @@ class SlurmRun:
                 self.ledger.journal.write("submit", tasks=len(self.plan.tasks))
             write_profile(self.run_dir, self.profile)
             try:
-                made = self._submit_missing(supervisor)
-            except client.Unanswered:
+                made = self._submit_missing(supervisor, lease)
+            except (client.Unanswered, Stopped):
                 raise
-            except submission.QueueFull:  # what was taken has to be looked after, too
-                with suppress(submission.QueueFull):
+            except UserError:  # what is in the queue has to be looked after all the same
+                with suppress(UserError):
                     self._supervise()
                 raise
             self._supervise()
             return made
 
-    def _submit_missing(self, supervisor: bool) -> Submitted:
+    def _submit_missing(self, supervisor: bool, lease: Lease) -> Submitted:
         """Submit, look again, and submit once more what a controller that died meanwhile has forgotten."""
         made: list[Submission] = []
         limit = self.patience.until_answered(client.max_array_size)
@@ -160,14 +160,26 @@ class SlurmRun:
             if attempt == 0:
                 live, finished = sum(s.is_live for s in states), sum(s.state == "finished" for s in states)
             arrays = snapshot.arrays()
+            self._see_through(made, arrays)
             scancel(arrays[one] for one in choice.doomed if one in arrays)
             if not choice.parts:
                 break
-            made += self.submitter.submit(choice, limit, ledger.job_ids(self.ledger.journal.read()))
+            jobs = ledger.job_ids(self.ledger.journal.read())
+            made += self.submitter.submit(choice, limit, jobs, check=lease.check, keep_going=supervisor)
         else:
             what = f"Slurm forgot jobs that it had taken, {VERIFICATIONS} times one after another"
             raise UserError(what, fix="see `scontrol ping`; when it answers steadily, run `ocspec submit` again")
         return Submitted(submissions=tuple(made), live=live, finished=finished, blocked=choice.blocked)
+
+    def _see_through(self, made: Iterable[Submission], arrays: Mapping[str, str]) -> None:
+        """Raise UserError where squeue hides a job that is there: to it, all of ours would be lost again and again."""
+        jobs = ledger.job_ids(self.ledger.journal.read())
+        for one in made:
+            if one.id not in arrays and one.id in jobs and submission.is_known(jobs[one.id], one.id):
+                raise UserError(
+                    f"squeue does not show job {jobs[one.id]}, which Slurm has taken a moment ago",
+                    fix="see `squeue --all --me`: something filters it, or the job went to another cluster",
+                )
 
     def _choose(self, *, only_retries: bool) -> tuple[Choice, list[ShardState], Snapshot]:
         states, snapshot = self.look()
@@ -181,7 +193,10 @@ class SlurmRun:
         events = self.ledger.journal.read()
         known = set(ledger.job_ids(events)) | ledger.withdrawn(events)
         lost = [one for one in self.ledger.submissions() if one.id not in known]
-        arrays = self._queue().arrays() if lost else {}
+        queued = self._queue()
+        arrays, gone = queued.arrays(), ledger.withdrawn(events)
+        # An sbatch may outlive the driver that it was killed with, and be answered late.
+        scancel(row.array for row in queued.live if row.label and row.label.submission in gone)
         for one in lost:
             if one.id in arrays:
                 self.ledger.submitted(one, arrays[one.id], found=True)
@@ -195,10 +210,10 @@ class SlurmRun:
         if not self.profile.supervise:
             return
         live = self._queue().live
-        scancel(row.array for row in live if row.is_supervisor and row.state == "PENDING")
         arrays = sorted({row.array for row in live if not row.is_supervisor}, key=int)
         if arrays:
             self.submitter.supervise(arrays)
+        scancel(row.array for row in live if row.is_supervisor and row.state == "PENDING")
 
     # -- cancel
 
@@ -237,11 +252,11 @@ class SlurmRun:
     # -- one at a time
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> Iterator[Lease]:
         """One submit of this plan at a time, on any machine."""
         path = self.run_dir / "slurm" / "submit.lease"
-        with Lease.hold(path, timeout_s=SUBMIT_PATIENCE_S, on_wait=self._say_who_submits):
-            yield
+        with Lease.hold(path, timeout_s=SUBMIT_PATIENCE_S, on_wait=self._say_who_submits) as lease:
+            yield lease
 
     def _say_who_submits(self, holder: Holder) -> None:
         self.say(f"another submit of this plan is going on ({holder}); waiting up to {SUBMIT_PATIENCE_S:.0f} s")

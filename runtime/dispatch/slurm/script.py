@@ -14,13 +14,11 @@ from typing import Any
 import attrs
 
 from compiler.emit.sbatch import is_distributed, request, setup_lines, shell_command, srun_arguments
-from compiler.errors import UserError
 from compiler.plan import Resources
 from compiler.profile import Settings
 from runtime.dispatch.slurm.labels import Label
+from runtime.dispatch.slurm.ledger import STARTED_VARIABLE
 from runtime.interruption import EXIT_CODE as AGAIN
-
-OURS = ("array", "comment", "dependency", "error", "job-name", "kill-on-invalid-dep", "output", "requeue", "signal")
 
 
 @attrs.frozen(kw_only=True)
@@ -56,7 +54,7 @@ class Request:
 
 
 def parameters(asked: Request) -> dict[str, Any]:
-    """The parameters for submitit. UserError for settings that would break the batch script or hide the job."""
+    """The parameters for submitit."""
     options = request(asked.asked, asked.settings)
     cpus = options["cpus_per_task"]
     distributed = is_distributed(asked.asked)
@@ -66,7 +64,7 @@ def parameters(asked: Request) -> dict[str, Any]:
         "time": asked.minutes,
         "job_name": asked.label.text,
         "comment": asked.label.text,
-        "setup": setup_lines(cpus, asked.settings),
+        "setup": [f"export {STARTED_VARIABLE}=$(date +%s)", *setup_lines(cpus, asked.settings)],
         "teardown": teardown(asked.markers) if asked.markers else [],
         "array_parallelism": asked.settings.max_parallel_shards or max(1, asked.elements),
         "signal_delay_s": asked.signal_s,
@@ -76,6 +74,7 @@ def parameters(asked: Request) -> dict[str, Any]:
         "srun_args": [
             *nodes,
             f"--cpus-per-task={cpus}",
+            "--export=ALL",  # also what the set-up lines exported, whatever the site's default is
             *(["--kill-on-bad-exit=1"] if distributed else []),
             *srun_arguments(asked.settings),
         ],
@@ -111,10 +110,4 @@ def teardown(markers: Path) -> list[str]:
 
 def _site_options(settings: Settings) -> dict[str, str | bool]:
     """The profile's own sbatch options; an empty value makes a flag."""
-    if taken := sorted(set(settings.sbatch) & set(OURS)):
-        raise UserError(f"sbatch options {', '.join(taken)} are set by ocspec", fix="take them out of the profile")
-    texts = (settings.partition, settings.account, settings.qos, settings.constraint)
-    values = (*(text or "" for text in texts), *settings.sbatch, *settings.sbatch.values())
-    if any("\n" in text or "\r" in text for text in values):
-        raise UserError("a line break in a value for sbatch", fix="write it on one line of the profile")
     return {name: value or True for name, value in settings.sbatch.items()}

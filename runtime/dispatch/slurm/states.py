@@ -29,7 +29,6 @@ State = Literal[
 LIVE: frozenset[State] = frozenset(("queued", "running", "completing", "requeued", "preempted"))
 LATE_S = 60.0  # a shared file system may show a result that much later than Slurm shows the job's end
 KILLED = re.compile(r"exit code (9|137)\b|signal 9\b")
-NEVER_STARTED = frozenset((NEVER, "Dependency"))  # squeue's and sacct's reason for a job that Slurm cancelled
 ENDED_BY_SLURM = frozenset(("preempted", "timeout"))
 CAUSES: Mapping[str, Cause] = {
     "BOOT_FAIL": "node_failed",
@@ -86,10 +85,14 @@ def shard_states(
 ) -> list[ShardState]:
     """The state of every shard of every task, in the plan's order."""
     events = list(events)
+    submissions = list(submissions)
     latest = ledger.places(submissions, events)
     errors = {(e["task"], e["shard"]): (e["time"], str(e["error"])) for e in events if e["event"] == "failed"}
-    judge = _Judge(snapshot, _stories(events), errors, _last_cancel(events), now or time.time())
-    return [state for task in plan.tasks for state in judge.task(plan, task, store, latest)]
+    by_id = {one.id: one for one in submissions}
+    judge = _Judge(snapshot, _stories(events), errors, by_id, _last_cancel(events), now or time.time())
+    for task in plan.tasks:  # parents first
+        judge.known.update(((task.id, one.shard), one) for one in judge.task(plan, task, store, latest))
+    return list(judge.known.values())
 
 
 @attrs.frozen
@@ -99,26 +102,30 @@ class _Judge:
     snapshot: Snapshot
     stories: Mapping[tuple[str, int], _Story]
     errors: Mapping[tuple[str, int], tuple[float, str]]
+    submissions: Mapping[str, Submission]
     cancelled_at: float
     now: float
+    known: dict[tuple[str, int], ShardState] = attrs.field(factory=dict)
 
     def task(
         self, plan: Plan, task: Task, store: Store, latest: Mapping[tuple[str, int], tuple[Submission, int]]
     ) -> list[ShardState]:
         done = finished_shards(plan, task, store)
-        waits = any(store.find(plan.task(upstream).fingerprint) is None for upstream in task.upstream)
+        above = [one for one in self.known.values() if one.task_id in task.upstream and one.state != "finished"]
         states = []
         for shard in range(task.shards):
             if shard in done:
                 one = latest[task.id, shard][0].id if (task.id, shard) in latest else ""
                 states.append(ShardState(task_id=task.id, shard=shard, state="finished", submission=one))
             elif (task.id, shard) in latest:
-                states.append(self._submitted(task.id, shard, *latest[task.id, shard], waits))
+                states.append(self._submitted(task.id, shard, *latest[task.id, shard], above))
             else:
                 states.append(ShardState(task_id=task.id, shard=shard, state="missing"))
         return states
 
-    def _submitted(self, task_id: str, shard: int, submission: Submission, element: int, waits: bool) -> ShardState:
+    def _submitted(
+        self, task_id: str, shard: int, submission: Submission, element: int, above: list[ShardState]
+    ) -> ShardState:
         row = self.snapshot.row(submission.id, element)
         story = self.stories.get((submission.id, element), _Story())
         base = ShardState(
@@ -131,7 +138,7 @@ class _Judge:
         )
         if row and row.is_live:
             return self._live(base, row, story)
-        return self._ended(base, row, story, submission, waits)
+        return self._ended(base, row, story, submission, above)
 
     def _live(self, base: ShardState, row: Row, story: _Story) -> ShardState:
         if row.state in WAITING:
@@ -144,7 +151,7 @@ class _Judge:
         return attrs.evolve(base, state="completing", since=row.started)
 
     def _ended(
-        self, base: ShardState, row: Row | None, story: _Story, submission: Submission, waits: bool
+        self, base: ShardState, row: Row | None, story: _Story, submission: Submission, above: list[ShardState]
     ) -> ShardState:
         """A job that is over, or unknown, and left no result."""
         told = story.failed.get(base.shard)
@@ -154,7 +161,8 @@ class _Judge:
         if slurm in CAUSES and (not told or slurm == "OUT_OF_MEMORY"):  # that may have hit what the worker started
             return _failed(base, CAUSES[slurm], f"{slurm} in Slurm" + (f" on {base.node}" if base.node else ""))
         # Also where it ran: it waited for the end of a job that then lost one more shard.
-        if waits or (row and row.reason in NEVER_STARTED and slurm not in CAUSES):
+        by_slurm = row is not None and row.reason == NEVER and slurm not in CAUSES
+        if by_slurm or not self._can_come_true(submission, above):
             return attrs.evolve(base, state="cancelled", cause="parent", detail="a task before it did not succeed")
         if told:
             return _failed(base, told["cause"], str(told["error"]))
@@ -170,6 +178,8 @@ class _Judge:
             or (row is None and self._was_cancelled(base, story))
         ):
             return attrs.evolve(base, state="cancelled", cause="cancelled", detail="cancelled in Slurm")
+        if row is None and story.stopped and story.requeued_for:  # asked to be queued again, and was not
+            return _failed(base, story.requeued_for, "it stopped to be queued again, and was not")
         if row is None or slurm == "COMPLETED":
             what = "Slurm does not know its job" if row is None else "the job ended well"
             return _failed(base, "lost", f"{what}, and it left no result")
@@ -177,13 +187,22 @@ class _Judge:
         # Killed with all that could have told why: where the kernel or Slurm guards memory, that is why.
         return _failed(base, "out_of_memory" if KILLED.search(exit_of(row)) else "error", said)
 
+    def _can_come_true(self, submission: Submission, above: list[ShardState]) -> bool:
+        """Whether all that it waits for may still end well: then it was not ended for a parent's sake."""
+        awaited = {*submission.after, *submission.after_any}
+        if not all(one.is_live and one.submission in awaited for one in above):
+            return False
+        whole = [self.submissions[one] for one in submission.after if one in self.submissions]
+        places = [(self.known.get((one.task, shard)), one.id) for one in whole for shard in one.shards]
+        return all(p is None or (p.submission == one and (p.state == "finished" or p.is_live)) for p, one in places)
+
     def _was_cancelled(self, base: ShardState, story: _Story) -> bool:
         """Whether an element that Slurm has forgotten was cancelled by hand.
 
-        It was told to go and not queued again, or it never ran and is gone while others of its array are still known:
-        Slurm keeps no record of an element that is cancelled as it waits.
+        It never ran and is gone while others of its array are still known: Slurm keeps no record of an element that is
+        cancelled as it waits.
         """
-        return story.stopped or (not story.ran and self.snapshot.knows(base.submission))
+        return not story.ran and self.snapshot.knows(base.submission)
 
     def _worker_error(self, base: ShardState, submission: Submission) -> str:
         """What the worker wrote before its whole job was ended."""

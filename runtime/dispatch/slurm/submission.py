@@ -24,12 +24,9 @@ from runtime.dispatch.slurm import queue, script
 from runtime.dispatch.slurm.client import Patience, QueueUnavailable, ask
 from runtime.dispatch.slurm.script import Request
 
-# Limits on how many jobs one may have: what is queued stays, and the rest can follow later.
-FULL = re.compile(
-    r"MaxSubmit|MaxJobs|job submit limit|QOSMax\w*Submit|Job violates accounting/QOS policy", re.IGNORECASE
-)
-
-
+LIMIT = re.compile(r"\b(?:QOS|Assoc)\w*Limit\b")
+# sbatch holds its variables above what stands in the script: all but these would change what we believe of a job.
+KEPT = ("SBATCH_ACCOUNT", "SBATCH_QOS", "SBATCH_RESERVATION")
 FORGOTTEN = re.compile(r"job dependency problem", re.IGNORECASE)
 
 
@@ -60,6 +57,14 @@ def sbatch(asked: Request, patience: Patience, environ: Mapping[str, str] | None
 def find(tag: str, submission: str) -> str | None:
     """The id of a submission's job, looked up by its label; None where Slurm has none. May raise QueueUnavailable."""
     return queue.look(tag, {}).arrays().get(submission)
+
+
+def is_known(job_id: str, submission: str) -> bool:
+    """Whether the controller has this job under that submission's label, asked by its id."""
+    try:
+        return submission in ask("scontrol", "--oneliner", "show", "job", job_id)
+    except QueueUnavailable:
+        return False
 
 
 def _once(asked: Request, passed: Mapping[str, str]) -> str:
@@ -105,8 +110,9 @@ def _environment(passed: Mapping[str, str]) -> Iterator[None]:
     """
     before = dict(os.environ)
     try:
-        for name in [name for name in os.environ if name.startswith("SLURM_") and name != "SLURM_CONF"]:
-            del os.environ[name]
+        for name in before:
+            if name.startswith(("SLURM_", "SBATCH_")) and name not in {"SLURM_CONF", *KEPT}:
+                del os.environ[name]
         os.environ.update(passed)
         yield
     finally:
@@ -131,12 +137,18 @@ def check(asked: Request) -> UserError | None:
     return None
 
 
+def _is_full(said: str) -> bool:
+    """Whether a limit on the number of jobs was reached; the same words stand for limits on their size and time."""
+    named = LIMIT.findall(said)
+    return any("Submit" in limit for limit in named) if named else "job submit limit" in said
+
+
 def refusal(asked: Request, stderr: str) -> UserError:
     """What sbatch said, beside what it was asked."""
     resources = asked.asked
     size = f"{resources.nodes} nodes with {resources.cpus} CPUs, {resources.memory_mb} MB and {resources.gpus} GPUs"
     said = " ".join(line.strip() for line in stderr.splitlines() if line.strip())
-    kind = QueueFull if FULL.search(said) else ParentForgotten if FORGOTTEN.search(said) else UserError
+    kind = QueueFull if _is_full(said) else ParentForgotten if FORGOTTEN.search(said) else UserError
     return kind(
         f"Slurm does not take a job of {asked.label.task!r} ({size} each): {said}",
         fix=f"`ocspec doctor --profile NAME` checks; limits for class {resources.task_class!r} are in the profile",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -18,8 +18,10 @@ from runtime.dispatch.slurm.client import Patience, Unanswered, scancel
 from runtime.dispatch.slurm.labels import SUPERVISOR, Label, logs_of, slug, supervisor_logs
 from runtime.dispatch.slurm.ledger import Ledger, Submission
 from runtime.dispatch.slurm.script import Request
+from runtime.lease import LeaseLost
 from runtime.node import markers
 
+SUPERVISOR_MINUTES = 30
 NOBODY = "00000000"  # the submission of a request that is only shown or checked
 Elements = tuple[tuple[int, ...], ...]
 
@@ -34,6 +36,10 @@ class Preview:
     task: str
     elements: Elements
     script: str
+
+
+class Stopped(UserError):
+    """Somebody cancelled the run, or took it over, while it was submitted."""
 
 
 @attrs.define(kw_only=True)
@@ -58,24 +64,43 @@ class Submitter:
         """A file that is there from when somebody cancels the run until somebody submits it again."""
         return self.run_dir / "slurm" / "cancelled"
 
-    def submit(self, choice: Choice, limit: int, jobs: Mapping[str, str]) -> list[Submission]:
+    def submit(
+        self,
+        choice: Choice,
+        limit: int,
+        jobs: Mapping[str, str],
+        *,
+        check: Callable[[], None] = lambda: None,
+        keep_going: bool = False,
+    ) -> list[Submission]:
         """Submit every part in arrays of at most `limit` elements; `jobs` are the job ids of earlier submissions.
 
-        All or none after a refusal, UserError; where a limit on the number of jobs is reached, what was taken stays.
-        Where Slurm has forgotten a parent it stops early: another look tells what has to be submitted again.
+        All or none after a refusal, UserError; with `keep_going` a refused part and what is below it are left out.
+        Where a limit on the number of jobs is reached, what was taken stays. Where Slurm has forgotten a parent it
+        stops early: another look tells what has to be submitted again. `check` is called before each sbatch and may
+        raise.
         """
         made: list[Submission] = []
         known = dict(jobs)
         live = {task_id: dict(found) for task_id, found in choice.live.items()}
+        left_out: set[str] = set()
         try:
             for part in choice.parts:
-                if self.cancelled.exists():
-                    raise UserError("the run was cancelled while it was submitted", fix="run `ocspec submit` again")
-                self._note_retries(part)
-                for one, job in self._part(part, limit, live, known):
-                    made.append(one)
-                    known[one.id] = job
-                    live.setdefault(part.task.id, {})[one.id] = True
+                if left_out.intersection(part.task.upstream):
+                    left_out.add(part.task.id)
+                    continue
+                try:
+                    for one, job in self._part(part, limit, live, known, check):
+                        made.append(one)
+                        known[one.id] = job
+                        live.setdefault(part.task.id, {})[one.id] = True
+                except (submission.QueueFull, submission.ParentForgotten, Unanswered, Stopped, LeaseLost):
+                    raise
+                except UserError as error:
+                    if not keep_going:
+                        raise
+                    left_out.add(part.task.id)
+                    self.ledger.journal.write("refused", task=part.task.id, shards=list(part.shards), why=error.what)
         except submission.QueueFull as error:
             left = len({part.task.id for part in choice.parts} - {one.task for one in made})
             raise submission.QueueFull(
@@ -84,14 +109,18 @@ class Submitter:
             ) from None
         except submission.ParentForgotten:
             return made
-        except Unanswered:
+        except (Unanswered, LeaseLost):
             raise
         except UserError:
-            scancel(known[one.id] for one in made)
-            for one in made:
-                self.ledger.withdraw(one, "taken back after a refusal")
+            self._take_back(made, known)
             raise
         return made
+
+    def _take_back(self, made: Sequence[Submission], jobs: Mapping[str, str]) -> None:
+        """Cancel what this call queued."""
+        scancel(jobs[one.id] for one in made)
+        for one in made:
+            self.ledger.withdraw(one, "taken back after a refusal")
 
     def preview(self, choice: Choice, limit: int, jobs: Mapping[str, str]) -> Iterator[Preview]:
         """What `submit` would hand to sbatch; queues nothing."""
@@ -105,11 +134,35 @@ class Submitter:
                 yield Preview(task=part.task.id, elements=elements, script=submission.text(asked))
 
     def _part(
-        self, part: Part, limit: int, live: Mapping[str, Mapping[str, bool]], jobs: Mapping[str, str]
+        self,
+        part: Part,
+        limit: int,
+        live: Mapping[str, Mapping[str, bool]],
+        jobs: Mapping[str, str],
+        check: Callable[[], None],
     ) -> Iterator[tuple[Submission, str]]:
-        """Submit the shards of a part; yields each submission with its job's id."""
-        for asked, elements, after, after_any in self._arrays(part, limit, live, jobs):
-            yield self._one(part, asked, elements, after, after_any)
+        """Submit the shards of a part; yields each submission with its job's id.
+
+        An array that is too large for what one may queue is halved: the limit counts elements.
+        """
+        todo = list(self._arrays(part, limit, live, jobs))
+        while todo:
+            asked, elements, after, after_any = todo.pop(0)
+            check()
+            if self.cancelled.exists():
+                raise Stopped("the run was cancelled while it was submitted", fix="run `ocspec submit` again")
+            try:
+                one, job = self._one(part, asked, elements, after, after_any)
+            except submission.QueueFull:
+                if len(elements) == 1:
+                    raise
+                middle = len(elements) // 2
+                halves = [elements[:middle], elements[middle:]]
+                again = [self.request(part, len(some), ledger.new_id(), asked.dependency) for some in halves]
+                todo[:0] = [(half, some, after, after_any) for half, some in zip(again, halves, strict=True)]
+                continue
+            self._note_retries(part, one)
+            yield one, job
 
     def _arrays(
         self, part: Part, limit: int, live: Mapping[str, Mapping[str, bool]], jobs: Mapping[str, str]
@@ -150,6 +203,7 @@ class Submitter:
             minutes=asked.minutes,
             signal_s=asked.signal_s,
             restarts=max(retry.preempted, retry.timeout, retry.node_failed),
+            crashes=retry.node_failed,
             time=time.time(),
             worker=self.worker,
         )
@@ -190,7 +244,7 @@ class Submitter:
         asked = Request(
             label=Label(self.tag, SUPERVISOR, ledger.new_id()),
             asked=Resources(task_class="group", cpus=1, memory_mb=1024),
-            settings=attrs.evolve(self.profile.settings("group"), memory_mb=None, cpus=None, minutes=30),
+            settings=self._supervisor_settings(),
             argv=(
                 *("-u", "-m", "runtime.dispatch.slurm.supervisor"),
                 *(str(self.plan_path), str(self.store.resolve()), self.worker),
@@ -202,9 +256,18 @@ class Submitter:
         self.ledger.journal.write("supervisor", job=job)
         return job
 
-    def _note_retries(self, part: Part) -> None:
-        for cause in sorted(set(part.causes.values())):
-            shards = [shard for shard, why in part.causes.items() if why == cause]
+    def _supervisor_settings(self) -> Settings:
+        """Those of small tasks, outside of any container: images have no sbatch."""
+        settings = self.profile.settings("group")
+        python = None if settings.container and settings.container.kind != "none" else settings.python
+        options = {name: value for name, value in settings.sbatch.items() if name not in {"exclusive", "gres"}}
+        small = attrs.evolve(settings, memory_mb=None, cpus=None, minutes=SUPERVISOR_MINUTES)
+        return attrs.evolve(small, python=python, container=None, sbatch=options)
+
+    def _note_retries(self, part: Part, one: Submission) -> None:
+        causes = {shard: part.causes[shard] for shard in one.shards if shard in part.causes}
+        for cause in sorted(set(causes.values())):
+            shards = [shard for shard, why in causes.items() if why == cause]
             more = {} if part.memory_mb is None else {"memory_mb": part.memory_mb}
             self.ledger.journal.write("retry", task=part.task.id, shards=shards, cause=cause, **more)
 

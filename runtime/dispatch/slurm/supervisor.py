@@ -14,12 +14,14 @@ from pathlib import Path
 
 from compiler import plan as plans
 from compiler.errors import UserError
+from runtime.dispatch.slurm.client import Unanswered
 from runtime.dispatch.slurm.kept_profile import read_profile
 from runtime.dispatch.slurm.run import SlurmRun
 from runtime.dispatch.slurm.submission import QueueFull
+from runtime.lease import LeaseHeld
 from runtime.store import Store
 
-# Where a limit on the number of jobs is reached: within the 30 minutes that this job has.
+# Where a limit on the number of jobs is reached, or the controller is away: within the 30 minutes that this job has.
 FULL_ATTEMPTS = 25
 FULL_PAUSE_S = 60
 
@@ -30,7 +32,7 @@ def main(argv: list[str]) -> int:
     for _ in range(FULL_ATTEMPTS):
         try:
             return _submit(plan_path, store, *argv[2:])
-        except QueueFull as error:
+        except (QueueFull, Unanswered, LeaseHeld) as error:
             _say(f"{error}\nasking again in {FULL_PAUSE_S} s")
             time.sleep(FULL_PAUSE_S)
         except UserError as error:

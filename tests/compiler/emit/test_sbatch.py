@@ -87,12 +87,24 @@ def test_an_array_is_throttled_only_if_asked(full_scale: dict[str, Plan]) -> Non
     assert directives(task, Profile(), "x")["array"] == "0-4095"
 
 
-def test_the_profile_has_the_last_word(mini_plan: Plan) -> None:
-    """A directive by name replaces the one that follows from the task."""
+def test_the_profiles_own_options_are_added(mini_plan: Plan) -> None:
+    """Beside those that follow from the task; a class's go before the profile's."""
     task = mini_plan.task("code/sign")
-    profile = Profile(sbatch={"time": "5", "job-name": "mine", "exclusive": "user"})
-    found = directives(task, profile, "x")
-    assert (found["time"], found["job-name"], found["exclusive"]) == ("5", "mine", "user")
+    own = {"exclusive": "user", "mail_type": "FAIL"}
+    profile = Profile(sbatch=own, classes={"data": Settings(sbatch={"mail-type": "END"})})
+    added = {"exclusive": "user", "mail-type": "END"}
+    assert directives(task, profile, "x") == {**directives(task, Profile(), "x"), **added}
+
+
+def test_training_on_nodes_of_one_gpu_starts_on_each_of_them(full_scale: dict[str, Plan]) -> None:
+    """One rank for each node: the batch script alone would run on the first of them."""
+    task = full_scale["8b"].task("pretrain/train")
+    four = attrs.evolve(task, resources=Resources(task_class="train", cpus=8, gpus=4))
+    lines = sbatch_script(four, Profile(gpus_per_node=1), "x").splitlines()
+    assert {"#SBATCH --nodes=4", "#SBATCH --ntasks-per-node=1", "#SBATCH --gpus-per-node=1"} <= set(lines)
+    assert lines[-1].startswith("srun --cpus-per-task=2 --kill-on-bad-exit=1 python -m runtime.worker plan.json")
+    alone = attrs.evolve(task, resources=Resources(task_class="train", cpus=8, gpus=1))
+    assert "srun" not in sbatch_script(alone, Profile(gpus_per_node=1), "x")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from ocspec.cli import dispatchers
 from runtime.dispatch.inline import InlineDispatcher
 from runtime.dispatch.local import LocalDispatcher
 from runtime.dispatch.slurm.ledger import Ledger, Submission
+from runtime.journal import Journal
 from runtime.store import Store
 from tests.slurm.graph import make_plan, step
 
@@ -62,8 +63,31 @@ def test_a_shards_logs_are_found_through_the_ledger(tmp_path: Path) -> None:
     submitted(ledger, "other", ((3,),), "21", task="b")
     submitted(ledger, "gone", ((3,),), "22")
     ledger.withdraw(next(one for one in ledger.submissions() if one.id == "gone"), "refused")
-    here, *jobs = dispatchers.log_of_shard(tmp_path / "plan.json", "a", 3)
+    logs = dispatchers.Logs.read(tmp_path / "plan.json")
+    here, *jobs = logs.of("a", 3)
     assert here == tmp_path / "logs" / "a" / "3.log"
     folder = tmp_path / "logs" / "slurm" / "a"
     assert jobs == [folder / "17_1_0_log.out", folder / "20_0_log.out"]
-    assert dispatchers.log_of_shard(tmp_path / "plan.json", "a", 0)[1:] == [folder / "17_0_0_log.out"]
+    assert logs.of("a", 0)[1:] == [folder / "17_0_0_log.out"]
+
+
+def test_the_shards_of_a_log_are_known(tmp_path: Path) -> None:
+    """Of a local one by its name, of a job's by the ledger, for whichever rank; a stranger's has none."""
+    ledger = Ledger(tmp_path)
+    submitted(ledger, "one", ((0, 1), (2, 3)), "17")
+    submitted(ledger, "two", ((3,),), "20")
+    logs = dispatchers.Logs.read(tmp_path / "plan.json")
+    folder = tmp_path / "logs" / "slurm" / "a"
+    names = ("17_1_0_log.out", "17_1_3_log.out", "20_0_log.out", "99_0_log.out")
+    assert [logs.shards_in("a", folder / name) for name in names] == [(2, 3), (2, 3), (3,), ()]
+    assert logs.shards_in("a", tmp_path / "logs" / "a" / "7.log") == (7,)
+
+
+def test_the_logs_of_many_shards_are_found_with_one_look(tmp_path: Path, monkeypatch) -> None:
+    submitted(Ledger(tmp_path), "one", tuple((shard,) for shard in range(1000)), "17")
+    read: list[Path] = []
+    whole = Journal.read
+    monkeypatch.setattr(Journal, "read", lambda self: read.append(self.directory) or whole(self))
+    logs = dispatchers.Logs.read(tmp_path / "plan.json")
+    assert [logs.of("a", shard)[1].name for shard in (0, 999)] == ["17_0_0_log.out", "17_999_0_log.out"]
+    assert len(read) == 1

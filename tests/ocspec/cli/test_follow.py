@@ -18,6 +18,8 @@ from runtime.dispatch.slurm.labels import Label
 from runtime.dispatch.slurm.queue import Row, Snapshot
 from runtime.dispatch.slurm.run import SlurmRun, Submitted
 from runtime.dispatch.slurm.states import ShardState
+from runtime.holder import Holder
+from runtime.lease import LeaseHeld
 from tests.slurm.graph import make_plan, make_run, step
 
 PLAN = make_plan(step("sign", shards=2), step("group", ["sign"]))
@@ -99,6 +101,24 @@ def test_without_a_supervisor_the_waiting_process_submits_again_once(run, monkey
     monkeypatch.setattr(SlurmRun, "submit", submit)
     followed(run, monkeypatch, "running failed queued", "running failed queued", "finished failed cancelled")
     assert asked == [True]
+
+
+def test_another_submit_meanwhile_does_not_end_the_waiting(run, monkeypatch) -> None:
+    """Not even where nothing is queued at that moment: the other one is about to."""
+    asked = []
+    run.profile = attrs.evolve(run.profile, supervise=False)
+
+    def submit(self: SlurmRun, *, supervisor: bool) -> Submitted:
+        asked.append(supervisor)
+        if len(asked) < 3:
+            raise LeaseHeld(run.run_dir / "slurm" / "submit.lease", Holder.this_process())
+        return Submitted()
+
+    monkeypatch.setattr(SlurmRun, "submit", submit)
+    kinds = ("finished failed cancelled", "finished failed cancelled", "finished failed queued")
+    states = followed(run, monkeypatch, *kinds, "finished finished finished")
+    assert all(state.state == "finished" for state in states)
+    assert asked == [True, True, True]
 
 
 def test_pauses_grow_while_nothing_changes(run, monkeypatch) -> None:

@@ -1,4 +1,4 @@
-"""ocspec logs --follow and ocspec cancel, of runs on this machine."""
+"""ocspec logs with its options, and ocspec cancel, of runs on this machine."""
 
 from __future__ import annotations
 
@@ -13,12 +13,19 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
 from ocspec.cli import tail
+from ocspec.cli.log_following import Following
 from ocspec.cli.tail import Tail
+from runtime.dispatch.slurm.ledger import Ledger
 from runtime.journal import Journal
+from runtime.store import Store
 from runtime.worker import run_shard
+from tests.slurm.graph import make_plan, step
 
 from .conftest import environment
+from .test_dispatchers import submitted
 
 JOURNAL = Journal(Path("build/tiny/journal"))
 FOLDER = Path("build/tiny/logs/code--sign")
@@ -34,7 +41,7 @@ def begin(*shards: int) -> None:
 
 
 def test_lines_of_several_logs_do_not_mix(tmp_path: Path, capsys) -> None:
-    log = Tail(tmp_path / "a", "[1] ")
+    log = Tail(tmp_path / "a", "[1] {}".format)
     assert not log.print_new()
     log.path.write_bytes(b"one\ntw\xc3")
     assert log.print_new()
@@ -52,6 +59,72 @@ def test_a_log_that_begins_anew_is_read_from_its_start(tmp_path: Path, capsys) -
     log.path.write_text("again\n")
     log.finish()
     assert capsys.readouterr().out == "a long first attempt\nagain\n"
+
+
+@pytest.mark.parametrize("show", [None, "[1] {}".format])
+def test_a_line_that_was_cut_short_does_not_stick_to_the_new_text(tmp_path: Path, capsys, show) -> None:
+    """Neither the line nor a half character."""
+    log = Tail(tmp_path / "a", show)
+    log.path.write_bytes(b"a long first attempt, and \xc3")
+    log.print_new()
+    log.path.write_text("again\n")
+    log.finish()
+    first, second = map(show or str, ("a long first attempt, and ", "again"))
+    assert capsys.readouterr().out == f"{first}\n{second}\n"
+
+
+def test_a_log_of_several_shards_is_marked_with_all_of_them(tmp_path: Path, capsys) -> None:
+    """Packed into jobs, and one of them again alone; where only one log is followed there is no mark."""
+    plan, store = make_plan(step("a", shards=5)), Store(tmp_path / "store")
+    ledger = Ledger(tmp_path)
+    following = Following(plan, plan.task("a"), tmp_path / "plan.json", store, range(5), on_slurm=True)
+
+    def marks() -> dict[str, str]:
+        return {log.name: show("x") for log, show in following.logs().items() if show}
+
+    submitted(ledger, "one", ((0, 1, 2, 3, 4),), "16")
+    assert marks() == {"16_0_log.out": "x"}
+    submitted(ledger, "two", ((0, 1, 2), (4, 3)), "17")
+    assert marks() == {"17_0_0_log.out": "[1-3] x", "17_1_0_log.out": "[4-5] x"}
+    submitted(ledger, "three", ((1, 4),), "18")
+    assert marks() == {"17_0_0_log.out": "[1-3] x", "17_1_0_log.out": "[4-5] x", "18_0_log.out": "[2,5] x"}
+
+
+def test_logs_as_json_are_an_object_for_each_line(ocspec, spec: Path) -> None:
+    ocspec("compile", str(spec), "--shards", "2")
+    begin()
+    (FOLDER / "0.log").write_bytes(b"one\r\n\xff \x1b[2J\n\n")
+    (FOLDER / "1.log").write_text("without an end")
+    result = ocspec("logs", "code/sign", "--json")
+    head = {"format_version": 1, "kind": "log", "task": "code/sign"}
+    first, second = ({**head, "shards": [n], "log": f"{FOLDER}/{n}.log"} for n in (0, 1))
+    lines = [{**first, "line": text} for text in ("one\r", "\ufffd \x1b[2J", "")]
+    assert [json.loads(line) for line in result.out.splitlines()] == [*lines, {**second, "line": "without an end"}]
+    assert (result.code, result.err) == (0, "")
+    paths = json.loads(ocspec("logs", "code/sign", "--paths", "--json").out)
+    assert paths == {
+        "format_version": 1,
+        "kind": "logs",
+        "task": "code/sign",
+        "paths": [f"{FOLDER}/{n}.log" for n in (0, 1)],
+    }
+
+
+def test_logs_are_followed_as_json(ocspec, spec: Path, monkeypatch) -> None:
+    """Of one shard, too, whose text is else printed as it comes."""
+    monkeypatch.setattr(tail, "POLL_S", 0.01)
+    ocspec("compile", str(spec), "--shards", "2")
+    begin()
+    for shard in (0, 1):
+        (FOLDER / f"{shard}.log").write_text(f"first\nsaid {shard}")
+        JOURNAL.write("failed", task="code/sign", shard=shard, error="bad row")
+    for options, shards in (((), (0, 1)), (("--shard", "2"), (1,))):
+        result = ocspec("logs", "code/sign", "--follow", "--json", *options)
+        assert result.code == 1
+        said = [json.loads(line) for line in result.out.splitlines()]
+        assert {tuple(one) for one in said} == {("format_version", "kind", "task", "shards", "log", "line")}
+        found = sorted((*one["shards"], one["log"], one["line"]) for one in said)
+        assert found == [(n, f"{FOLDER}/{n}.log", text) for n in shards for text in ("first", f"said {n}")]
 
 
 def test_following_prints_what_comes_and_ends_with_the_task(ocspec, spec: Path, monkeypatch) -> None:

@@ -51,6 +51,10 @@ def test_ctrl_c_says_that_what_is_queued_stays(run: SlurmRun, monkeypatch) -> No
         on_slurm.queue(run)
 
 
+def test_what_comes_next_fits_eighty_columns() -> None:
+    assert max(map(len, on_slurm.NEXT.splitlines())) <= 80
+
+
 def test_all_that_slurm_cannot_run_is_told_at_once(run: SlurmRun, monkeypatch) -> None:
     monkeypatch.setattr(SlurmRun, "check", lambda self: [UserError("too wide"), UserError("too long")])
     with pytest.raises(UserErrors) as caught:

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
@@ -144,6 +146,29 @@ def test_a_tree_of_everything_fits_eighty_columns() -> None:
     assert rendered(*views) == expected.read_text()
 
 
+def test_long_reasons_go_below_where_the_row_would_be_too_wide() -> None:
+    waits = {"job_id": "9", "detail": "QOSMaxJobsPerUserLimit", "since": NOW - 120_000}
+    views = [
+        seen("python-repositories/sign", (1, "finished", {}), seconds=3.0),
+        seen("python-repositories/refine", (1, "queued", waits), left_s=399_960.0),
+        seen("python-repositories/pack", (2, "queued", {"detail": "AssocGrpCPUMinutesLimit, and so on"})),
+    ]
+    lines = rendered(*views).splitlines()
+    row = lines.index("  python-repositories/refine  queued           33 h 20 min  ~111 h 6 min  9")
+    assert lines[row + 1] == "      (QOSMaxJobsPerUserLimit)"
+    assert lines[-1] == "      (AssocGrpCPUMinutesLimit, and so on)"
+
+
+NAMES = st.text(st.characters(codec="ascii", categories=("L",)), min_size=1, max_size=29)
+
+
+@given(NAMES, st.sampled_from(("queued", "running", "completing")), st.integers(0, 10**6), st.text(max_size=60))
+def test_no_row_is_wider_than_eighty_columns(name: str, kind: str, since: int, reason: str) -> None:
+    where = {"job_id": "1234567_12", "node": "a-node-of-the-machine-0017", "detail": reason, "since": NOW - since}
+    view = seen(f"{name}/a", (1, kind, where), left_s=399_960.0)
+    rendered(view, seen(f"{name}/b", (2, kind, where), (1, "finished", {})), seen("tokenizer", (1, "finished", {})))
+
+
 def test_hostile_names_cannot_break_the_tree() -> None:
     bad = "a b\"'\n\x1b[2Jü\udcff/step"
     out = rendered(seen(bad, (1, "failed", {"cause": "error", "detail": "x\x07\ny", "node": "n\n1"})))
@@ -205,6 +230,15 @@ def test_steps_of_earlier_attempts_say_nothing_of_this_ones_speed(tmp_path, monk
     progress(60, 100, "steps")
     before = ({"event": "interrupted", "task": "a", "shard": 0, "step": 50, "time": 1.0},)
     assert left((1, "running", RUNS), events=before) == 400
+    before = ({"event": "requeue", "task": "a", "shard": 0, "progress": 50, "time": 1.0},)
+    assert left((1, "running", RUNS), events=before) == 400
+
+
+def test_a_data_shard_that_was_preempted_begins_anew(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    progress(60, 120)
+    before = ({"event": "requeue", "task": "a", "shard": 0, "progress": 50, "time": 1.0},)
+    assert left((1, "running", RUNS), events=before) == 100
 
 
 def test_progress_of_an_earlier_attempt_is_not_taken(tmp_path, monkeypatch) -> None:

@@ -116,6 +116,19 @@ def test_without_accounting_manifests_are_read(ocspec, built: Path, tmp_path: Pa
     )
 
 
+def test_what_others_said_cannot_change_the_terminal(ocspec, spec: Path, tmp_path: Path, monkeypatch) -> None:
+    """The experiment's name in a plan from elsewhere, and sacct's words; JSON has them as they are."""
+    ocspec("compile", str(spec))
+    plan = Path("build/tiny/plan.json")
+    plan.write_text(plan.read_text().replace('"experiment": "tiny"', r'"experiment": "ti\u001b[2J\nny"'))
+    sacct(tmp_path, "printf 'no \\033[2J\\001 slurmdbd\\nat all' >&2; exit 1", monkeypatch)
+    submitted()
+    lines = ocspec("usage", "build/tiny").out.splitlines()
+    assert lines[0].startswith(r"ti\x1b[2J\nny: 0 tasks, ")
+    assert lines[1] == r"sacct did not answer: no \x1b[2J\x01 slurmdbd at all"
+    assert json.loads(ocspec("usage", "build/tiny", "--json").out)["experiment"] == "ti\x1b[2J\nny"
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0, "0.0s"), (59.94, "59.9s"), (59.96, "1.0m"), (3597, "1.0h"), (48 * 3600, "2.0d"), (10**7, "115.7d")],

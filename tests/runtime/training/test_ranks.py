@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 
 from compiler.errors import UserError
 from compiler.trainjob import BatchPhase, Parallelism, SchedulePhase
+from runtime.launch import Lost
 from runtime.training import ranks as module
 from runtime.training.data import IGNORE, Batch
 from runtime.training.ranks import Ranks
@@ -192,3 +194,15 @@ def test_gradients_are_added_up_in_buckets_of_some_size(monkeypatch):
     sizes = [[4, 4, 4], [12], [3, 9], [1]]
     gradients = [torch.zeros(size) for bucket in sizes for size in bucket]
     assert [[gradient.numel() for gradient in bucket] for bucket in module._buckets(gradients)] == sizes
+
+
+def test_a_port_that_is_taken_is_rank_0s_own_trouble():
+    """Not the others', whose logs would say nothing; with the port and what to do."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        environ = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
+        with pytest.raises(UserError, match=f"port {port}") as caught:
+            Ranks.meet({**environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)})
+    assert not isinstance(caught.value, Lost)

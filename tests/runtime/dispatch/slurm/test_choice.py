@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler.plan import Plan, Task
+from compiler.plan import Plan, Task, TaskClass
 from compiler.profile import Retry
 from runtime.dispatch.slurm.choice import Choice, choose
 from runtime.dispatch.slurm.ledger import Submission
-from runtime.dispatch.slurm.retry import COUNTED, Cause, Retries
+from runtime.dispatch.slurm.retry import COUNTED, PARENT, Cause, Retries
 from runtime.dispatch.slurm.states import LIVE, ShardState
 from tests.slurm.graph import make_plan, step
 
@@ -199,9 +199,9 @@ def test_a_second_submit_has_nothing_to_do(history):
     assert (again.parts, again.doomed, again.blocked) == ((), (), ())
 
 
-def failed(cause: Cause, **submission) -> History:
+def failed(cause: Cause, task_class: TaskClass = "train", **submission) -> History:
     """A run of one shard that failed for a cause, with a child."""
-    history = History(make_plan(step("t"), step("below", ["t"])))
+    history = History(make_plan(step("t", task_class=task_class), step("below", ["t"])))
     for task in ("t", "below"):
         history.states[task, 0] = ShardState(task_id=task, shard=0, state="missing")
     history.queue(history.choose())
@@ -218,9 +218,20 @@ def test_each_cause_is_tried_again_as_often_as_the_policy_says(cause):
     for before in range(4):
         retries = Retries({("t", 0, cause): before, ("t", 0, "other"): 9, ("t", 1, cause): 9})
         parts = history.choose(only_retries=True, retries=retries, policy=policy).parts
-        is_taken = cause == "parent" or (cause in COUNTED and before < 2)
+        is_taken = before < PARENT if cause == "parent" else (cause in COUNTED and before < 2)
         assert [part.task.id for part in parts] == (["t", "below"] if is_taken else [])
         assert len(history.choose(retries=retries, policy=policy).parts) == 2
+
+
+def test_a_data_shard_that_ran_out_of_time_has_one_more_chance():
+    """It begins anew and has no more time than before; training goes on from where it was."""
+    for task_class, tries in (("data", 1), ("train", 5)):
+        history = failed("timeout", task_class)
+        taken = [
+            bool(history.choose(only_retries=True, retries=Retries({("t", 0, "timeout"): before})).parts)
+            for before in range(5)
+        ]
+        assert sum(taken) == tries
 
 
 def test_memory_grows_up_to_the_cap_and_then_it_stops():

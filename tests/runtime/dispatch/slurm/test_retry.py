@@ -54,3 +54,18 @@ def test_memory_grows_and_ends_at_the_cap(last, growth, cap):
         assert (cap is not None and cap <= last) or int(last * growth) <= last
     else:
         assert last < more <= max(cap or more, last)
+
+
+def test_what_slurm_itself_queued_again_counts_too():
+    """Otherwise each submission would have the whole number for itself."""
+    requeue = {"event": "requeue", "task": "t", "shard": 0, "cause": "preempted"}
+    assert Retries.read([requeue, retry("t", [0], "preempted")]).left("t", 0, "preempted", POLICY) == 0
+    assert Retries.read([requeue]).left("t", 1, "preempted", POLICY) == 2
+
+
+def test_what_slurm_refused_is_not_asked_for_again_but_by_a_person():
+    """A machine with that much memory will not come by itself."""
+    refused = {"event": "refused", "task": "t", "shards": [0], "why": "too much memory"}
+    assert [Retries.read([refused]).left("t", 0, cause, POLICY) for cause in COUNTED] == [0] * len(COUNTED)
+    assert Retries.read([refused]).left("t", 1, "lost", POLICY) == 3
+    assert Retries.read([refused, {"event": "submit"}]).left("t", 0, "lost", POLICY) == 3

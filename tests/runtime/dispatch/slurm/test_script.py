@@ -10,7 +10,6 @@ from pathlib import Path
 import attrs
 import pytest
 
-from compiler.errors import UserError
 from compiler.plan import Resources
 from compiler.profile import Container, Profile, Settings
 from runtime.dispatch.slurm import submission
@@ -95,11 +94,11 @@ def test_one_rank_for_each_gpu_of_training(tmp_path, srun):
     four = Resources(task_class="train", cpus=8, gpus=2, nodes=2)
     train = parameters(asked(tmp_path, asked=four))
     assert [train[name] for name in ("nodes", "ntasks_per_node", "cpus_per_task", "gpus_per_node")] == [2, 2, 4, 2]
-    assert train["srun_args"] == ["--cpus-per-task=4", "--kill-on-bad-exit=1"]
+    assert train["srun_args"] == ["--cpus-per-task=4", "--export=ALL", "--kill-on-bad-exit=1"]
     for other in (attrs.evolve(four, task_class="eval"), Resources(task_class="train", cpus=8, gpus=1)):
         found = parameters(asked(tmp_path, asked=other))
         assert found["ntasks_per_node"] == 1
-        assert found["srun_args"] == ["--nodes=1", "--ntasks=1", "--cpus-per-task=8"]
+        assert found["srun_args"] == ["--nodes=1", "--ntasks=1", "--cpus-per-task=8", "--export=ALL"]
 
 
 def test_a_container_is_where_the_node_runs(tmp_path, srun):
@@ -120,22 +119,6 @@ def test_a_short_job_is_not_signalled_at_its_start(task_class, minutes, seconds)
     """Long enough before the end to save, and after the beginning."""
     request = asked(settings=Settings(minutes=minutes), asked=Resources(task_class=task_class))
     assert parameters(request)["signal_delay_s"] == seconds
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        (Settings(sbatch={"job_name": "mine"}), "job-name are set by ocspec"),
-        (Settings(sbatch={"--array": "0-3", "comment": "x"}), "array, comment are set by ocspec"),
-        (Settings(sbatch={"no_requeue": "", "requeue": ""}), "requeue are set by ocspec"),
-        (Settings(partition="main\n#SBATCH --uid=0"), "line break"),
-        (Settings(sbatch={"nice": "1\nrm"}), "line break"),
-    ],
-)
-def test_settings_that_would_break_the_script_are_refused(settings, message):
-    """Options that we need for ourselves, and values that would start a line of their own."""
-    with pytest.raises(UserError, match=message):
-        parameters(asked(settings=settings))
 
 
 # -- the lines after the step

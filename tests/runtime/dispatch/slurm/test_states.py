@@ -78,11 +78,12 @@ running shard_failed=error         | CANCELLED 0:15                        | fai
 cancel                             | -                                     | cancelled cancelled cancelled in Slurm
 running cancel                     | COMPLETED ended=1900                  | cancelled cancelled cancelled in Slurm
 old_cancel                         | -                                     | failed lost does not know
-running requeue=preempted          | -                                     | cancelled cancelled cancelled in Slurm
+running requeue=preempted          | -                                     | failed preempted and was not
 running requeue=preempted running  | -                                     | failed lost does not know
 -                                  | REVOKED                               | failed error REVOKED in Slurm
 -                                  | CANCELLED reason=DependencyNeverSatisfied | cancelled parent before it
--                                  | CANCELLED reason=Dependency           | cancelled parent before it
+-                                  | CANCELLED reason=Dependency           | cancelled cancelled in Slurm
+running shard_failed=error         | FAILED 3:0 reason=Dependency          | failed error told
 -                                  | PENDING reason=DependencyNeverSatisfied | cancelled parent before it
 withdrawn                          | -                                     | missing
 """
@@ -208,6 +209,20 @@ def test_an_element_that_is_gone_while_others_of_its_array_are_known_was_cancell
     ran = events_of("running")
     gone, _ = shard_states(run.plan, run.store, [array], ran, Snapshot({(array.id, 1): (row,)}), NOW)
     assert gone.cause == "lost"
+
+
+@pytest.mark.parametrize(("above", "cause"), [("RUNNING", "cancelled"), ("PENDING", "cancelled"), ("FAILED", "parent")])
+def test_a_waiting_job_that_is_cancelled_while_its_parent_is_well_was_cancelled_by_hand(tmp_path, above, cause):
+    """Slurm says the same of both; only what it waited for tells who ended it."""
+    run = make_run(tmp_path, make_plan(step("up"), step("t", ["up"])))
+    parent = submission(id="0a000009", task="up", elements=((0,),))
+    child = submission(elements=((0,),), after=(parent.id,))
+    rows = {
+        (one.id, 0): (Row(job_id=job, state=state, label=Label(RUN, one.task, one.id), reason="Dependency"),)
+        for one, job, state in ((parent, "6", above), (child, "7", "CANCELLED"))
+    }
+    _, state = shard_states(run.plan, run.store, [parent, child], [], Snapshot(rows), NOW)
+    assert (state.state, state.cause) == ("cancelled", cause)
 
 
 def test_the_latest_submission_of_a_shard_counts(tmp_path):

@@ -51,6 +51,10 @@ def test_a_folder_for_logs_that_cannot_be_made(tmp_path, srun):
         ),
         ("sbatch: error: QOSMaxSubmitJobPerUserLimit", QueueFull),
         ("sbatch: error: AssocMaxSubmitJobLimit", QueueFull),
+        (
+            "sbatch: error: QOSMaxWallDurationPerJobLimit\nJob violates ... (job submit limit, user's size ...",
+            UserError,
+        ),
         ("sbatch: error: Batch job submission failed: Job dependency problem", ParentForgotten),
         ("sbatch: error: invalid partition specified: gpuu", UserError),
     ],
