@@ -242,13 +242,35 @@ def slurmctld_down_60_s_during_submit(trial: Trial) -> str:
 @fault
 def slurmctld_down_60_s_during_the_run(trial: Trial) -> str:
     """The controller dies while shards run, and comes back a minute later."""
-    trial.run(sign="sleep 8").submit()
+    trial.run(sign="sleep 30").submit()
     trial.running("sign", 2)
+    time.sleep(15)  # what it took is on its disk by then
     trial.cluster.kill("slurmctld")
     time.sleep(60)
     trial.cluster.start()
     trial.finished()
     return f"running shards ended, the rest followed; {trial.extra()} attempts beyond the first"
+
+
+@fault
+def slurmctld_killed_seconds_after_submit(trial: Trial) -> str:
+    """SIGKILL when all is queued and nobody watches: it may have forgotten any of it, the supervisor too."""
+    trial.run(sign="sleep 5").submit()
+    time.sleep(trial.chance.uniform(0.0, 3.0))
+    trial.cluster.kill("slurmctld")
+    time.sleep(5)
+    trial.cluster.start()
+    end = time.monotonic() + PATIENCE_S
+    submits = 0
+    while not all(state.state == "finished" for state in trial.reopen().look()[0]):
+        assert time.monotonic() < end, trial.reopen().look()
+        states, snapshot = trial.reopen().look()
+        if not any(state.is_live for state in states) or any(row.is_stuck for row in snapshot.live):
+            trial.reopen().submit()  # what a person does who sees "lost" in `ocspec status`
+            submits += 1
+        time.sleep(2)
+    trial.check()
+    return f"{submits} submits more were needed; {trial.extra()} attempts beyond the first"
 
 
 @fault

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import attrs
 
@@ -49,10 +49,14 @@ def choose(
     policy: Retry,
     *,
     only_retries: bool,
+    dead: Collection[str] = (),
 ) -> Choice:
-    """What to queue. A person's submit takes all that is missing; `only_retries` what the policy tries again."""
+    """What to queue. A person's submit takes all that is missing; `only_retries` what the policy tries again.
+
+    `dead` submissions are done and will never end: what waits for them has to be queued anew.
+    """
     by_task: dict[str, list[ShardState]] = defaultdict(list)
-    chooser = _Chooser({one.id: one for one in submissions}, retries, policy, only_retries, by_task)
+    chooser = _Chooser({one.id: one for one in submissions}, retries, policy, only_retries, by_task, dead)
     for state in states:
         by_task[state.task_id].append(state)
         chooser.shards[state.task_id, state.shard] = state
@@ -76,6 +80,7 @@ class _Chooser:
     policy: Retry
     only_retries: bool
     by_task: Mapping[str, list[ShardState]]
+    dead: Collection[str] = ()
     shards: dict[tuple[str, int], ShardState] = attrs.field(factory=dict)
     doomed: set[str] = attrs.field(factory=set)
     failed: set[str] = attrs.field(factory=set)
@@ -123,7 +128,7 @@ class _Chooser:
     def holds(self, submission: str) -> bool:
         """Whether all shards of a submission are still with it, finished or yet to be."""
         one = self.submissions.get(submission)
-        if one is None or submission in self.doomed:
+        if one is None or submission in self.doomed or submission in self.dead:
             return False
         places = [self.shards[one.task, shard] for shard in one.shards if (one.task, shard) in self.shards]
         return all(p.submission == submission and (p.state == "finished" or p.is_live) for p in places)

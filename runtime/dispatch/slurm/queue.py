@@ -24,6 +24,7 @@ WAITING = frozenset(("PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV
 RUNNING = frozenset(("RUNNING", "CONFIGURING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "SUSPENDED"))
 LIVE = WAITING | RUNNING | {"COMPLETING"}
 NEVER = "DependencyNeverSatisfied"
+STUCK = "launch failed requeued held"  # it waits for an administrator, also where its work is long done
 # Fixed widths: a name or a reason may hold any separator.
 SQUEUE = {
     "jobarrayid": 40,
@@ -79,7 +80,12 @@ class Row:
     @property
     def is_live(self) -> bool:
         """Whether it waits or runs, and will or may still run."""
-        return self.state in LIVE and self.reason != NEVER
+        return self.state in LIVE and self.reason not in {NEVER, STUCK}
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether Slurm could not start it and holds it back; nothing that waits for it will start."""
+        return self.state in LIVE and self.reason == STUCK
 
 
 Key = tuple[str, int]

@@ -162,6 +162,7 @@ class SlurmRun:
             arrays = snapshot.arrays()
             self._see_through(made, arrays)
             scancel(arrays[one] for one in choice.doomed if one in arrays)
+            scancel(row.job_id for row in snapshot.live if row.is_stuck)
             if not choice.parts:
                 break
             jobs = ledger.job_ids(self.ledger.journal.read())
@@ -185,7 +186,9 @@ class SlurmRun:
         states, snapshot = self.look()
         retries = Retries.read(self.ledger.journal.read())
         policy = self.profile.retry
-        choice = choose(self.plan, states, self.ledger.submissions(), retries, policy, only_retries=only_retries)
+        dead = {row.label.submission for row in snapshot.live if row.is_stuck and row.label}
+        submissions = self.ledger.submissions()
+        choice = choose(self.plan, states, submissions, retries, policy, only_retries=only_retries, dead=dead)
         return choice, states, snapshot
 
     def _adopt(self) -> None:

@@ -154,6 +154,8 @@ class _Judge:
         self, base: ShardState, row: Row | None, story: _Story, submission: Submission, above: list[ShardState]
     ) -> ShardState:
         """A job that is over, or unknown, and left no result."""
+        if row and row.is_stuck:
+            return _failed(base, "node_failed", f"Slurm could not start it again: {row.reason}")
         told = story.failed.get(base.shard)
         slurm = row.state if row else ""
         if told and slurm == "CANCELLED" and told["cause"] in ENDED_BY_SLURM:  # the node cannot tell who ended it

@@ -298,6 +298,22 @@ def test_a_shard_that_another_job_finished_does_not_mend_the_array_that_lost_it(
     assert history.choose().doomed == ()
 
 
+def test_what_waits_for_a_finished_job_that_never_ends_is_queued_anew():
+    """Slurm lost its end and holds it back: its shard is there, and its child would wait for ever."""
+    history = History(make_plan(step("t"), step("below", ["t"])))
+    for task in ("t", "below"):
+        history.states[task, 0] = ShardState(task_id=task, shard=0, state="missing")
+    history.queue(history.choose())
+    history.states["t", 0] = attrs.evolve(history.states["t", 0], state="finished")
+    assert history.choose().parts == ()
+    dead = {history.states["t", 0].submission}
+    choice = choose(
+        history.plan, history.states.values(), history.submissions, NONE, Retry(), only_retries=True, dead=dead
+    )
+    assert by_shard(choice) == [("below", 0)]
+    assert choice.doomed == (history.states["below", 0].submission,)
+
+
 def test_every_living_state_is_left_alone():
     """Whatever Slurm calls it."""
     for live in sorted(LIVE):

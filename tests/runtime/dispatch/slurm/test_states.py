@@ -8,7 +8,7 @@ import pytest
 
 from runtime.dispatch.slurm.labels import Label
 from runtime.dispatch.slurm.ledger import Submission
-from runtime.dispatch.slurm.queue import Row, Snapshot
+from runtime.dispatch.slurm.queue import STUCK, Row, Snapshot
 from runtime.dispatch.slurm.states import ShardState, shard_states
 from tests.slurm.graph import make_plan, make_run, step
 
@@ -223,6 +223,16 @@ def test_a_waiting_job_that_is_cancelled_while_its_parent_is_well_was_cancelled_
     }
     _, state = shard_states(run.plan, run.store, [parent, child], [], Snapshot(rows), NOW)
     assert (state.state, state.cause) == ("cancelled", cause)
+
+
+def test_a_job_that_slurm_cannot_start_again_has_failed(tmp_path):
+    """It stays in the queue until somebody takes it out; where its shard is finished it is only in the way."""
+    run = make_run(tmp_path, make_plan(step("t")))
+    row = Row(job_id="7", state="PENDING", label=Label(RUN, "t", "0a000001"), reason=STUCK)
+    (state,) = shard_states(
+        run.plan, run.store, [submission(elements=((0,),))], [], Snapshot({("0a000001", 0): (row,)})
+    )
+    assert (state.state, state.cause, row.is_live, row.is_stuck) == ("failed", "node_failed", False, True)
 
 
 def test_the_latest_submission_of_a_shard_counts(tmp_path):
