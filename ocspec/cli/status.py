@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from argparse import Namespace
 from collections import Counter
@@ -96,7 +97,7 @@ def show(plan: Plan, views: list[TaskView], *, everything: bool, shards: bool) -
     if shards:
         print()
         print_table((">shard", "state", "job", "node", "detail"), shard_rows(views[0].shards))
-    print(f"\n{sentence(plan, views)}")
+    print("\n" + "\n  ".join(textwrap.wrap(sentence(plan, views), out.width, break_on_hyphens=False)))
 
 
 def sentence(plan: Plan, views: list[TaskView]) -> str:
