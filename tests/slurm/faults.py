@@ -118,6 +118,22 @@ class Trial:
         self.until("finished", lambda states: all(s.state == "finished" for s in states))
         self.check()
 
+    def finished_by_submits(self) -> int:
+        """As `finished`, where a person submits again who sees lost or held jobs in `ocspec status`; how often."""
+        end = time.monotonic() + PATIENCE_S
+        submits = 0
+        while True:
+            states, snapshot = self.reopen().look()
+            if all(state.state == "finished" for state in states):
+                break
+            assert time.monotonic() < end, (states, snapshot.live)
+            if not any(state.is_live for state in states) or any(row.is_stuck for row in snapshot.live):
+                self.reopen().submit()
+                submits += 1
+            time.sleep(2)
+        self.check()
+        return submits
+
     def over(self) -> list[ShardState]:
         """Wait until no job of the run is left, supervisors included; where the shards stand then."""
         end = time.monotonic() + PATIENCE_S
@@ -260,16 +276,7 @@ def slurmctld_killed_seconds_after_submit(trial: Trial) -> str:
     trial.cluster.kill("slurmctld")
     time.sleep(5)
     trial.cluster.start()
-    end = time.monotonic() + PATIENCE_S
-    submits = 0
-    while not all(state.state == "finished" for state in trial.reopen().look()[0]):
-        assert time.monotonic() < end, trial.reopen().look()
-        states, snapshot = trial.reopen().look()
-        if not any(state.is_live for state in states) or any(row.is_stuck for row in snapshot.live):
-            trial.reopen().submit()  # what a person does who sees "lost" in `ocspec status`
-            submits += 1
-        time.sleep(2)
-    trial.check()
+    submits = trial.finished_by_submits()
     return f"{submits} submits more were needed; {trial.extra()} attempts beyond the first"
 
 
@@ -287,8 +294,8 @@ def slurmctld_killed_right_after_sbatch(trial: Trial) -> str:
     said, _ = driver.communicate(timeout=90)
     assert driver.returncode == 0, said
     lost = trial.retried()["lost"]
-    trial.finished()
-    return f"killed at sbatch {number}: {lost} shards were forgotten and queued again"
+    submits = trial.finished_by_submits()
+    return f"killed at sbatch {number}: {lost} shards were forgotten and queued again; {submits} submits by a person"
 
 
 @fault

@@ -162,9 +162,10 @@ def test_jobs_outlive_their_controller(fault_cluster):
     first = submit(fault_cluster, "--wrap", "sleep 300")
     second = submit(fault_cluster, f"--dependency=afterok:{first}", "--wrap", "true")
     wait_until(lambda: queue(fault_cluster, first) == "RUNNING")
-    running = time.time()
     saved = fault_cluster.directory / "state/job_state"
-    wait_until(lambda: saved.stat().st_mtime > running + 1, 20)
+    changed = time.time()
+    fault_cluster.must("scontrol", "update", f"JobId={second}", "Comment=changed")  # or it may have nothing to save
+    wait_until(lambda: saved.stat().st_mtime > changed, 30)
     fault_cluster.kill("slurmctld")
     assert not fault_cluster.alive("slurmctld")
     fault_cluster.start()
