@@ -190,6 +190,11 @@ def finished_shards(plan: Plan, task: Task, store: Store) -> frozenset[int]:
     return done - {task.shards - 1} if done == everything else done
 
 
+def finished_by_task(plan: Plan, store: Store) -> dict[str, frozenset[int]]:
+    """`finished_shards` of every task."""
+    return {task.id: finished_shards(plan, task, store) for task in plan.tasks}
+
+
 def task_key(task: Task, inputs: Mapping[str, tuple[Artifact, ...]]) -> tuple[str, canonical.Tree]:
     """The key of a task's artefact and the pre-image that it is the hash of: inputs enter by content digest."""
     contents = {role: [a.manifest["digest"] for a in artifacts] for role, artifacts in inputs.items()}

@@ -26,6 +26,7 @@ from runtime.dispatch.slurm.retry import COUNTED, Retries
 from runtime.dispatch.slurm.states import ShardState, shard_states
 from runtime.journal import Journal
 from runtime.store import Store
+from runtime.worker import finished_by_task
 
 
 @attrs.frozen(kw_only=True)
@@ -90,7 +91,7 @@ def standing(plan: Plan, run_dir: Path, store: Store) -> Standing:
 def _on_slurm(here: Standing, run_dir: Path, store: Store) -> Standing:
     submissions = Ledger(run_dir).submissions()
     snapshot, unanswered = _ask(here, run_dir, submissions)
-    states = shard_states(here.plan, store, submissions, here.events, snapshot)
+    states = shard_states(here.plan, finished_by_task(here.plan, store), submissions, here.events, snapshot)
     if _last(here.events, "run") > _last(here.events, "submit"):  # it was taken on here since
         local = {(s.task_id, s.shard): s for shards in here.shards.values() for s in shards}
         shards = _by_task(here.plan, (s if s.is_live else local[s.task_id, s.shard] for s in states))

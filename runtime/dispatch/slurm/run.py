@@ -29,7 +29,7 @@ from runtime.dispatch.slurm.submitter import Preview, Stopped, Submitter
 from runtime.holder import Holder
 from runtime.lease import Lease
 from runtime.store import Store
-from runtime.worker import finished_shards
+from runtime.worker import finished_by_task
 
 VERIFICATIONS = 5  # a controller that is killed forgets what it took in its last seconds
 CANCEL_PATIENCE_S = 180.0
@@ -100,11 +100,11 @@ class SlurmRun:
         """Where every shard stands; one squeue, and one sacct where squeue has forgotten a job of an open task."""
         events = self.ledger.journal.read()
         submissions = self.ledger.submissions()
-        done = {task.id: finished_shards(self.plan, task, self.store) for task in self.plan.tasks}
+        done = finished_by_task(self.plan, self.store)
         places = ledger.places(submissions, events).items()
         wanted = [(one.id, element) for (task, shard), (one, element) in places if shard not in done.get(task, ())]
         snapshot = self.patience.until_answered(lambda: look(self.tag, ledger.job_ids(events), wanted))
-        return shard_states(self.plan, self.store, submissions, events, snapshot), snapshot
+        return shard_states(self.plan, done, submissions, events, snapshot), snapshot
 
     def _queue(self) -> Snapshot:
         """The jobs of this run that Slurm has in its queue."""

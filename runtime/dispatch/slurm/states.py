@@ -20,8 +20,6 @@ from runtime.dispatch.slurm.ledger import Submission
 from runtime.dispatch.slurm.queue import NEVER, RUNNING, WAITING, Row, Snapshot, exit_of
 from runtime.dispatch.slurm.retry import Cause
 from runtime.interruption import EXIT_CODE as AGAIN
-from runtime.store import Store
-from runtime.worker import finished_shards
 
 State = Literal[
     "missing", "queued", "running", "completing", "requeued", "preempted", "finished", "failed", "cancelled"
@@ -77,13 +75,13 @@ class _Story:
 
 def shard_states(
     plan: Plan,
-    store: Store,
+    done: Mapping[str, frozenset[int]],
     submissions: Iterable[Submission],
     events: Iterable[Mapping[str, Any]],
     snapshot: Snapshot,
     now: float | None = None,
 ) -> list[ShardState]:
-    """The state of every shard of every task, in the plan's order."""
+    """The state of every shard of every task, in the plan's order; `done` are those that the store has, by task."""
     events = list(events)
     submissions = list(submissions)
     latest = ledger.places(submissions, events)
@@ -91,7 +89,7 @@ def shard_states(
     by_id = {one.id: one for one in submissions}
     judge = _Judge(snapshot, _stories(events), errors, by_id, _last_cancel(events), now or time.time())
     for task in plan.tasks:  # parents first
-        judge.known.update(((task.id, one.shard), one) for one in judge.task(plan, task, store, latest))
+        judge.known.update(((task.id, one.shard), one) for one in judge.task(task, done[task.id], latest))
     return list(judge.known.values())
 
 
@@ -108,9 +106,8 @@ class _Judge:
     known: dict[tuple[str, int], ShardState] = attrs.field(factory=dict)
 
     def task(
-        self, plan: Plan, task: Task, store: Store, latest: Mapping[tuple[str, int], tuple[Submission, int]]
+        self, task: Task, done: frozenset[int], latest: Mapping[tuple[str, int], tuple[Submission, int]]
     ) -> list[ShardState]:
-        done = finished_shards(plan, task, store)
         above = [one for one in self.known.values() if one.task_id in task.upstream and one.state != "finished"]
         states = []
         for shard in range(task.shards):

@@ -10,6 +10,7 @@ from runtime.dispatch.slurm.labels import Label
 from runtime.dispatch.slurm.ledger import Submission
 from runtime.dispatch.slurm.queue import STUCK, Row, Snapshot
 from runtime.dispatch.slurm.states import ShardState, shard_states
+from runtime.worker import finished_by_task
 from tests.slurm.graph import make_plan, make_run, step
 
 SUBMITTED = 1000.0
@@ -134,8 +135,12 @@ def submission(**changes) -> Submission:
     return Submission(**paths, **given)
 
 
+def states_of(run, *given) -> list[ShardState]:
+    return shard_states(run.plan, finished_by_task(run.plan, run.store), *given)
+
+
 def first(run, submissions, events, snapshot) -> ShardState:
-    return shard_states(run.plan, run.store, submissions, events, snapshot, NOW)[0]
+    return states_of(run, submissions, events, snapshot, NOW)[0]
 
 
 @pytest.mark.parametrize(("journal", "slurm", "expected"), cases())
@@ -155,7 +160,7 @@ def test_every_state_and_cause(tmp_path, journal, slurm, expected):
 def test_nothing_is_known_of_what_was_never_submitted(tmp_path):
     """All shards of all tasks are there, in the plan's order."""
     run = make_run(tmp_path, make_plan(step("b", shards=2), step("a", ["b"])))
-    states = shard_states(run.plan, run.store, [], [], Snapshot(), NOW)
+    states = states_of(run, [], [], Snapshot(), NOW)
     assert [(one.task_id, one.shard, one.state) for one in states] == [
         ("b", 0, "missing"),
         ("b", 1, "missing"),
@@ -168,13 +173,13 @@ def test_the_store_alone_decides_what_is_finished(tmp_path, finish):
     run = make_run(tmp_path, make_plan(step("t", shards=2)))
     finish(run, "t", 0)
     told = events_of("running shard_failed=error")
-    states = shard_states(run.plan, run.store, [submission()], told, snapshot_of("FAILED 1:0"), NOW)
+    states = states_of(run, [submission()], told, snapshot_of("FAILED 1:0"), NOW)
     assert [(state.state, state.submission) for state in states] == [
         ("finished", "0a000001"),
         ("failed", "0a000001"),
     ]
     finish(run, "t", 1)
-    assert [state.state for state in shard_states(run.plan, run.store, [], [], Snapshot(), NOW)] == ["finished"] * 2
+    assert [state.state for state in states_of(run, [], [], Snapshot(), NOW)] == ["finished"] * 2
 
 
 @pytest.mark.parametrize(
@@ -191,10 +196,10 @@ def test_below_a_task_that_is_not_built_the_cause_is_the_parent(tmp_path, finish
     """Also where the shard ran, too early, and says that an input is not built; when it is, its error is its own."""
     run = make_run(tmp_path, make_plan(step("up"), step("t", ["up"])))
     given = ([submission(elements=((0,),))], events_of(journal), snapshot_of(slurm), NOW)
-    _, state = shard_states(run.plan, run.store, *given)
+    _, state = states_of(run, *given)
     assert (state.state, state.cause) == ("cancelled", "parent")
     finish(run, "up", 0)
-    _, state = shard_states(run.plan, run.store, *given)
+    _, state = states_of(run, *given)
     if "error" in journal:
         assert (state.state, state.cause) == ("failed", "error")
 
@@ -204,10 +209,10 @@ def test_an_element_that_is_gone_while_others_of_its_array_are_known_was_cancell
     run = make_run(tmp_path, make_plan(step("t", shards=2)))
     array = submission(elements=((0,), (1,)))
     row = Row(job_id="7_1", state="RUNNING", label=Label(RUN, "t", array.id))
-    gone, lives = shard_states(run.plan, run.store, [array], [], Snapshot({(array.id, 1): (row,)}), NOW)
+    gone, lives = states_of(run, [array], [], Snapshot({(array.id, 1): (row,)}), NOW)
     assert (gone.cause, lives.state) == ("cancelled", "running")
     ran = events_of("running")
-    gone, _ = shard_states(run.plan, run.store, [array], ran, Snapshot({(array.id, 1): (row,)}), NOW)
+    gone, _ = states_of(run, [array], ran, Snapshot({(array.id, 1): (row,)}), NOW)
     assert gone.cause == "lost"
 
 
@@ -221,7 +226,7 @@ def test_a_waiting_job_that_is_cancelled_while_its_parent_is_well_was_cancelled_
         (one.id, 0): (Row(job_id=job, state=state, label=Label(RUN, one.task, one.id), reason="Dependency"),)
         for one, job, state in ((parent, "6", above), (child, "7", "CANCELLED"))
     }
-    _, state = shard_states(run.plan, run.store, [parent, child], [], Snapshot(rows), NOW)
+    _, state = states_of(run, [parent, child], [], Snapshot(rows), NOW)
     assert (state.state, state.cause) == ("cancelled", cause)
 
 
@@ -230,7 +235,11 @@ def test_a_job_that_slurm_cannot_start_again_has_failed(tmp_path):
     run = make_run(tmp_path, make_plan(step("t")))
     row = Row(job_id="7", state="PENDING", label=Label(RUN, "t", "0a000001"), reason=STUCK)
     (state,) = shard_states(
-        run.plan, run.store, [submission(elements=((0,),))], [], Snapshot({("0a000001", 0): (row,)})
+        run.plan,
+        finished_by_task(run.plan, run.store),
+        [submission(elements=((0,),))],
+        [],
+        Snapshot({("0a000001", 0): (row,)}),
     )
     assert (state.state, state.cause, row.is_live, row.is_stuck) == ("failed", "node_failed", False, True)
 
@@ -245,7 +254,7 @@ def test_the_latest_submission_of_a_shard_counts(tmp_path):
         (one, 0): (Row(job_id=job, state=state, label=Label(RUN, "t", one)),)
         for one, job, state in (("0a000001", "7", "FAILED"), ("0a000002", "8", "PENDING"))
     }
-    states = shard_states(run.plan, run.store, [submission(), again, never], [withdrawn], Snapshot(rows), NOW)
+    states = states_of(run, [submission(), again, never], [withdrawn], Snapshot(rows), NOW)
     assert [(state.state, state.submission, state.job_id) for state in states] == [
         ("failed", "0a000001", "7"),
         ("queued", "0a000002", "8"),
