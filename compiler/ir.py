@@ -476,7 +476,7 @@ class DrawSamples(Operator):
 # ---------------------------------------------------------------- training and evaluation
 
 
-@operator("train.torch", version=1, checkpoint="files", state="files", metrics="files", log="log")
+@operator("train.torch", version=2, checkpoint="files", state="files", metrics="files", log="log")
 class TrainTorch(Operator):
     """One stage of training on plain torch."""
 

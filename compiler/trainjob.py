@@ -14,7 +14,9 @@ import attrs
 Precision = Literal["auto", "fp32", "bf16"]
 Kernels = Literal["auto", "fused", "portable"]
 Backend = Literal["torch", "nemo", "megatron"]
+Recompute = Literal["none", "selective", "full"]
 EXECUTION = {"role": "execution"}
+DOC = {"role": "doc"}
 DEVICES_PER_NODE = 8
 
 
@@ -107,8 +109,35 @@ class AdamW:
 
 
 @attrs.frozen(kw_only=True)
+class Guard:
+    """What becomes of a step whose loss or gradient is not finite, or whose loss jumps.
+
+    A jump is a loss of more than `spike_ratio` times the median of the last `window` steps; the first `window` steps of
+    a stage have no such median and never jump. A skipped step reads its batch and changes no weight; more than
+    `max_skips` of them in one stage end it.
+    """
+
+    not_finite: Literal["stop", "skip"] = "stop"
+    spike: Literal["note", "skip", "stop"] = "note"
+    spike_ratio: float = 1.5
+    window: int = 50
+    max_skips: int = 10
+
+
+@attrs.frozen(kw_only=True)
+class BlendPart:
+    """A data set's part of a mixture by its exact share, written as a fraction ("2098/2500")."""
+
+    dataset: str
+    share: str
+
+
+@attrs.frozen(kw_only=True)
 class Parallelism:
-    """How a job is split over devices; 1 everywhere on a laptop."""
+    """How a job is split over devices; 1 everywhere on a laptop.
+
+    `distributed_optimizer` splits the optimizer's state over `data`; `fully_sharded` splits weights and gradients, too.
+    """
 
     tensor: int = 1
     pipeline: int = 1
@@ -116,6 +145,7 @@ class Parallelism:
     data: int = 1
     sequence_parallel: bool = False
     distributed_optimizer: bool = False
+    fully_sharded: bool = False
 
     @property
     def devices(self) -> int:
@@ -140,7 +170,10 @@ class TrainJob:
     `start_from` says what the stage takes from the one before: nothing (`random`), its weights (`weights`: fine-tuning
     with a fresh optimizer), or weights, optimizer state and learning rate (`state`: annealing). `save_at` asks for the
     state as it is after that step, beside the final one; a following stage takes that one with `start_step`.
-    Fields marked `execution` say how to run; they do not enter a fingerprint.
+    `validate_every`: steps between two measurements on held-out text, 0: none. `blend` repeats for people and for other
+    tools what the draw of the stage was made with; the sequences themselves come from the task's input of that name.
+    `recompute` trades memory for time: activations of attention (`selective`) or of whole layers (`full`) are computed
+    again in the backward pass. Fields marked `execution` say how to run; they do not enter a fingerprint.
     """
 
     stage: str = attrs.field(metadata={"role": "doc"})
@@ -153,12 +186,16 @@ class TrainJob:
     save_at: int | None = None
     loss_on: Literal["all", "answer"] = "all"
     optimizer: AdamW = attrs.field(factory=AdamW)
+    guard: Guard = attrs.field(factory=Guard)
+    validate_every: int = 0
     seed: int = 0
     precision: Precision = "auto"
     backend: Backend = "torch"
+    blend: tuple[BlendPart, ...] = attrs.field(default=(), metadata=DOC)
     micro_batch: int = attrs.field(default=1, metadata=EXECUTION)
     parallelism: Parallelism = attrs.field(factory=Parallelism, metadata=EXECUTION)
     kernels: Kernels = attrs.field(default="auto", metadata=EXECUTION)
+    recompute: Recompute = attrs.field(default="none", metadata=EXECUTION)
     checkpoint_every: int = attrs.field(default=0, metadata=EXECUTION)
 
     @property

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
         Curriculum,
         Decay,
         FineTune,
+        Guard,
         Parallelism,
         Pretrain,
     )
@@ -76,7 +77,7 @@ _MODULES = {
     "refinement": "GB MB Admit Decontaminate Deduplicate Downsample Filter MinHash Redact Rule SelectKeywords",
     "mixture": "Dataset HoldOut Mixture Part",
     "model": "PretrainedTokenizer TrainedBPE Transformer",
-    "training": "WSD AdamW Anneal Batches Cosine Curriculum Decay FineTune Parallelism Pretrain",
+    "training": "WSD AdamW Anneal Batches Cosine Curriculum Decay FineTune Guard Parallelism Pretrain",
     "evaluation": "MBPP BigCodeBench BitsPerByte CodeArena HumanEval LiveCodeBench McEval MdEval MultiPLE",
     "experiment": "Experiment",
 }

@@ -59,6 +59,9 @@ class Parallelism(_Train):
     distributed_optimizer: Annotated[bool, EXECUTION] = Field(
         default=False, description="Split the optimizer's state over the replicas."
     )
+    fully_sharded: Annotated[bool, EXECUTION] = Field(
+        default=False, description="Split weights and gradients over the replicas, too (torch only: FSDP2)."
+    )
 
     @property
     def devices(self) -> int:
@@ -68,6 +71,22 @@ class Parallelism(_Train):
         512
         """
         return self.tensor * self.pipeline * self.context * self.data
+
+
+class Guard(_Train):
+    """What becomes of a step whose loss or gradient is not finite, or whose loss jumps.
+
+    A jump is a loss above `spike_ratio` times the median of the last `window` steps. A skipped step reads its batch and
+    changes no weight.
+    """
+
+    not_finite: Literal["stop", "skip"] = Field(
+        default="stop", description="Of a loss or gradient norm: NaN, infinity."
+    )
+    spike: Literal["note", "skip", "stop"] = Field(default="note", description="Of a loss that jumps.")
+    spike_ratio: float = Field(default=1.5, gt=1, description="Times the median loss.")
+    window: Steps = Field(default=50, ge=2, description="Steps of the median; the first ones of a stage never jump.")
+    max_skips: Steps = Field(default=10, ge=0, description="More skipped steps than this end the stage.")
 
 
 class WSD(_Train):
@@ -105,6 +124,13 @@ class Stage(_Train):
     backend: Literal["torch", "nemo", "megatron"] = Field(default="torch", description="What trains it.")
     kernels: Annotated[Literal["auto", "fused", "portable"], EXECUTION] = Field(
         default="auto", description="auto: fused where the device has them."
+    )
+    recompute: Annotated[Literal["none", "selective", "full"], EXECUTION] = Field(
+        default="none", description="Activations computed again in the backward pass, to save memory."
+    )
+    guard: Guard = Field(default=Guard(), description="Of losses that are not finite, or jump.")
+    validate_every: Steps = Field(
+        default=0, ge=0, description="Steps between two measurements of bits per byte on held-out text; 0: none."
     )
     checkpoint_every: Annotated[Steps, EXECUTION] = Field(
         default=0, ge=0, description="Steps between checkpoints; 0: at the end only."

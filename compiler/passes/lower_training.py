@@ -10,7 +10,16 @@ from compiler.passes.lower_decontamination import lower_decontamination
 from compiler.passes.lower_tokens import TOKENIZER, chosen, shares
 from compiler.passes.resolve import content_digest
 from compiler.plan import Input, Task
-from compiler.trainjob import AdamW, BatchPhase, ModelShape, Parallelism, SchedulePhase, TrainJob
+from compiler.trainjob import (
+    AdamW,
+    BatchPhase,
+    BlendPart,
+    Guard,
+    ModelShape,
+    Parallelism,
+    SchedulePhase,
+    TrainJob,
+)
 from ocspec.model import Transformer
 from ocspec.sources import FunctionPairs, Instructions, Source
 from ocspec.training import Anneal, Cosine, FineTune, Pretrain, Stage
@@ -184,8 +193,20 @@ def train_job(
         parallelism=Parallelism(**p.model_dump()),
         backend=stage.backend,
         kernels=stage.kernels,
+        recompute=stage.recompute,
+        guard=Guard(**stage.guard.model_dump()),
+        validate_every=stage.validate_every,
+        blend=blend_of(stage),
         checkpoint_every=stage.checkpoint_every,
     )
+
+
+def blend_of(stage: Stage) -> tuple[BlendPart, ...]:
+    """The exact shares of the stage's mixture; fine-tuning takes every sample once an epoch, so it has none."""
+    if isinstance(stage, FineTune):
+        return ()
+    assert isinstance(stage, Pretrain | Anneal)
+    return tuple(BlendPart(dataset=part.dataset, share=str(part.share)) for part in shares(stage.mixture))
 
 
 def batches_of(stage: Stage) -> tuple[BatchPhase, ...]:

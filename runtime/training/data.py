@@ -71,10 +71,15 @@ class BlendIndex:
 
 @attrs.frozen(eq=False)
 class Batch:
-    """`ids` and `labels` [global_batch, sequence_length] of a step; labels are `IGNORE` where no loss is."""
+    """`ids` and `labels` [global_batch, sequence_length] of a step; labels are `IGNORE` where no loss is.
+
+    `sources` [global_batch] is the number of the data set that each sequence is from, `names` their names.
+    """
 
     ids: Ints
     labels: Ints
+    sources: Ints
+    names: tuple[str, ...]
 
     @property
     def loss_tokens(self) -> int:
@@ -85,7 +90,13 @@ class Batch:
         """The `number`-th of `parts` equal runs of sequences."""
         size = len(self.ids) // parts
         rows = slice(number * size, (number + 1) * size)
-        return Batch(self.ids[rows], self.labels[rows])
+        return attrs.evolve(self, ids=self.ids[rows], labels=self.labels[rows], sources=self.sources[rows])
+
+    def tokens_by_source(self) -> dict[str, int]:
+        """Positions that the loss counts, by data set; those without any are left out."""
+        counted = np.count_nonzero(self.labels != IGNORE, 1)
+        totals = np.bincount(self.sources, counted, len(self.names)).astype(int)
+        return {name: int(total) for name, total in zip(self.names, totals, strict=True) if total}
 
 
 def open_tokens(directory: Path) -> TokenFile:
@@ -137,8 +148,9 @@ def _cut_short(path: Path, expected: int) -> UserError:
 class Batches:
     """The batches of a job by step number. Use `open_batches`, which checks before anything trains."""
 
-    def __init__(self, job: TrainJob, files: Sequence[TokenFile], orders: Sequence[Ints]) -> None:
+    def __init__(self, job: TrainJob, files: Sequence[TokenFile], orders: Sequence[Ints], names: Sequence[str]) -> None:
         self._job = job
+        self.names = tuple(names)
         self._files = files
         self._orders = orders
         self._answers = [_open_answers(file) for file in files] if job.kind == "finetune" else []
@@ -149,7 +161,7 @@ class Batches:
         spec = self._job.batches[phase]
         rows = self._orders[phase][within * spec.global_batch : (within + 1) * spec.global_batch]
         make = self._samples if self._job.kind == "finetune" else self._windows
-        batch = make(rows, spec.sequence_length)
+        batch = Batch(*make(rows, spec.sequence_length), np.asarray(rows[:, 0]), self.names)
         largest, vocabulary = int(batch.ids.max()), self._job.model.vocab_size
         if largest >= vocabulary or batch.ids.min() < 0:
             raise UserError(
@@ -166,14 +178,14 @@ class Batches:
             step -= phase.steps
         raise IndexError(step)
 
-    def _windows(self, rows: Ints, length: int) -> Batch:
-        """Sequences cut from the token row: the next token is the label everywhere."""
+    def _windows(self, rows: Ints, length: int) -> tuple[Ints, Ints]:
+        """Ids and labels of sequences cut from the token row: the next token is the label everywhere."""
         ids = np.stack([self._files[file].ids[start : start + length + 1] for file, start in rows])
         ids = ids.astype(np.int64)
-        return Batch(ids[:, :-1], ids[:, 1:])
+        return ids[:, :-1], ids[:, 1:]
 
-    def _samples(self, rows: Ints, length: int) -> Batch:
-        """One sample a row, cut or right-padded to `length`; no token attends to the padding after it."""
+    def _samples(self, rows: Ints, length: int) -> tuple[Ints, Ints]:
+        """Ids and labels of one sample a row, cut or right-padded to `length`; nothing attends to the padding."""
         ids = np.zeros((len(rows), length), np.int64)
         labels = np.full((len(rows), length), IGNORE, np.int64)
         for number, (dataset, sample) in enumerate(rows):
@@ -183,7 +195,7 @@ class Batches:
             ids[number, : len(text) - 1] = text[:-1]
             counted = self._first_counted(dataset, sample)
             labels[number, counted - 1 : len(text) - 1] = text[counted:]
-        return Batch(ids, labels)
+        return ids, labels
 
     def _first_counted(self, dataset: int, sample: int) -> int:
         """The first token of a sample whose prediction enters the loss; token 0 is never predicted."""
@@ -242,7 +254,7 @@ def open_batches(job: TrainJob, tokens: Sequence[Path], blend: Path) -> Batches:
         raise UserError(f"the blend has {len(index.phases)} phases, the job {len(job.batches)}", where=str(blend))
     files = [open_tokens(directory) for directory in tokens]
     orders = [_open_order(job, number, index.phases[number], files, blend) for number in range(len(job.batches))]
-    return Batches(job, files, orders)
+    return Batches(job, files, orders, [dataset.name for dataset in index.datasets])
 
 
 def _read_index(blend: Path) -> BlendIndex:

@@ -147,6 +147,13 @@ class Ranks:
         """The sum over ranks, in float64."""
         return float(self._reduced(value, torch.float64, dist.ReduceOp.SUM))
 
+    def add(self, values: Tensor) -> Tensor:
+        """The sum over ranks of each of these numbers."""
+        if self.here.size > 1:
+            with self._in_touch("numbers that all need"):
+                dist.all_reduce(values)
+        return values
+
     def any(self, flag: bool) -> bool:
         """Whether the flag is up on some rank."""
         return bool(self._reduced(flag, torch.int32, dist.ReduceOp.MAX))

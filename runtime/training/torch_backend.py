@@ -8,24 +8,17 @@ A run goes on after any kill from the last state that it saved. Asked to stop, i
 whatever `checkpoint_every` says, and raises `runtime.interruption.Interrupted`; the next attempt ends with the bytes
 of an unbroken run (of as many ranks and threads).
 
-While it runs, all that must survive a kill lies under `resume`: `step-*/` (model, moments, RNG; the last
-two), `saved/` (the state at `job.save_at`), `metrics.jsonl`, `timings.jsonl`. When done, `out` gets
-`checkpoint/` (Hugging Face layout), `state/` (the moments, for a following stage; `state/step-*/` has weights
-and moments at `save_at`), `metrics/metrics.jsonl`, `log/timings.jsonl` and `log/environment.json`. All but
-`log/` is the same bytes each time.
+The run itself, and what lies under `resume` while it lasts, is `loop`'s. When done, `out` gets `checkpoint/` (Hugging
+Face layout), `state/` (the moments, for a following stage; `state/step-*/` has weights and moments at `save_at`),
+`metrics/metrics.jsonl`, `log/timings.jsonl` and `log/environment.json`. All but `log/` is the same bytes each time.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import attrs
 
 from compiler.errors import UserError
 from compiler.trainjob import TrainJob
@@ -33,10 +26,10 @@ from runtime import interruption
 from runtime.training.checkpoint import save_hf
 from runtime.training.data import open_batches
 from runtime.training.device import choose_device, keep_freed_memory, reproducible
+from runtime.training.loop import Recorder, copy_records, run_steps
 from runtime.training.ranks import Ranks
 from runtime.training.schedule import check_schedule
-from runtime.training.sealed import step_directory, write_sealed
-from runtime.training.steplog import StepLog
+from runtime.training.sealed import write_sealed
 from runtime.training.trainer import Trainer
 
 
@@ -74,28 +67,19 @@ def train(
         "threads": threads,
         "freed_memory_kept": keep_freed_memory(),
     }
+    recorder = Recorder(job, resume, ranks.leads, progress)
     with reproducible(threads):
         batches = open_batches(job, tokens, blend)
         loss_tokens = batches.loss_tokens()
         with ranks.group(device.torch):
-            trainer = Trainer.start(job, batches, device, init, ranks)
+            trainer = Trainer.start(job, device, init, ranks)
             first = trainer.restore(resume)
-            seconds = _run_steps(trainer, first, resume, progress, stop)
+            seconds = run_steps(trainer, job, batches, ranks, recorder, first, stop)
         if not ranks.leads:
             return
-        _write_outputs(trainer, out, resume, tokenizer, bos_eos)
+        write_outputs(trainer, out, resume, tokenizer, bos_eos)
     (out / "log" / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
-    last = json.loads((resume / "metrics.jsonl").read_text().splitlines()[-1])
-    stats.update(
-        steps=job.steps,
-        parameters=job.model.parameters,
-        tokens=job.tokens,
-        loss_tokens=loss_tokens,
-        final_loss=last["loss"],
-        resumed_from_step=first,
-        seconds=seconds,
-        tokens_per_second=sum(map(trainer.tokens_of, range(first, job.steps))) / max(seconds, 1e-9),
-    )
+    stats.update(recorder.summary(first, seconds), loss_tokens=loss_tokens)
 
 
 def check_job(job: TrainJob, init: Path | None, ranks: int = 1) -> None:
@@ -142,78 +126,11 @@ def _check_split(job: TrainJob, ranks: int) -> None:
             )
 
 
-def _run_steps(
-    trainer: Trainer,
-    first: int,
-    resume: Path,
-    progress: Callable[[int, int, str], None],
-    stop: Callable[[], bool],
-) -> float:
-    """Train from step `first` to the end, saving as the job says; the seconds that it took."""
-    began, ranks = time.perf_counter(), trainer.ranks
-    if ranks.any(stop()):
-        raise interruption.Interrupted(first)
-    with _records(trainer, resume, first) if ranks.leads else nullcontext() as records:
-        for line in trainer.steps(first):
-            step, stopping = line["step"], ranks.any(stop())
-            if records:
-                records.keep(line, stopping)
-                progress(step, trainer.job.steps, "steps")
-            if stopping:
-                ranks.barrier()  # a launcher may end all ranks when one has ended, so none does before the save
-                raise interruption.Interrupted(step)
-    return time.perf_counter() - began
-
-
-@contextmanager
-def _records(trainer: Trainer, resume: Path, first: int) -> Iterator[_Records]:
-    resume.mkdir(parents=True, exist_ok=True)
-    with (
-        StepLog(resume / "metrics.jsonl", first) as metrics,
-        StepLog(resume / "timings.jsonl", first) as timings,
-    ):
-        yield _Records(trainer, resume, metrics, timings)
-
-
-@attrs.frozen
-class _Records:
-    """What rank 0 keeps of a run while it runs: metrics, timings and states."""
-
-    trainer: Trainer
-    resume: Path
-    metrics: StepLog
-    timings: StepLog
-
-    def keep(self, line: dict[str, Any], stopping: bool) -> None:
-        """The lines of one step, and the states that are due after it."""
-        job, step = self.trainer.job, line["step"]
-        self.metrics.append(line)
-        self.timings.append(_timing(step, self.trainer.tokens_of(step - 1), self.trainer.seconds))
-        if step == job.save_at:
-            self.trainer.save_for_stage(self.resume / "saved", step)
-        if stopping or (job.checkpoint_every and step % job.checkpoint_every == 0):
-            self.metrics.sync()
-            self.timings.sync()
-            self.trainer.save_for_resume(self.resume, step)
-
-
-def _write_outputs(
+def write_outputs(
     trainer: Trainer, out: Path, resume: Path, tokenizer: Path | None, bos_eos: tuple[int, int] | None
 ) -> None:
     """Write what the stage leaves behind; replaces what an attempt that was killed here had written."""
     job = trainer.job
     save_hf(trainer.model, job.model, out / "checkpoint", tokenizer, bos_eos)
     write_sealed(out / "state", trainer.moments(), trainer.facts(job.steps))
-    if job.save_at is not None:
-        shutil.copytree(resume / "saved", step_directory(out / "state", job.save_at), dirs_exist_ok=True)
-    for name, output in (("metrics.jsonl", "metrics"), ("timings.jsonl", "log")):
-        (out / output).mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(resume / name, out / output / name)
-
-
-def _timing(step: int, tokens: int, seconds: float) -> dict[str, Any]:
-    return {
-        "step": step,
-        "seconds": round(seconds, 6),
-        "tokens_per_second": round(tokens / max(seconds, 1e-9), 1),
-    }
+    copy_records(job, resume, out)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
 import cattrs
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -24,8 +24,9 @@ from torch.nn import functional
 from compiler.errors import UserError
 from compiler.trainjob import AdamW, TrainJob
 from runtime.training.checkpoint import load_hf_weights, load_weights
-from runtime.training.data import IGNORE, Batch, Batches
+from runtime.training.data import IGNORE, Batch
 from runtime.training.device import Device
+from runtime.training.loop import Judge, Step
 from runtime.training.model import LlamaForCausalLM, build_model
 from runtime.training.ranks import Ranks
 from runtime.training.schedule import learning_rate
@@ -36,20 +37,16 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 @attrs.define(eq=False)
 class Trainer:
-    """A model, its optimizer and its data; `seconds` is the wall time of the newest step."""
+    """A model and its optimizer: the `Engine` of the torch back end."""
 
     job: TrainJob
-    batches: Batches
     device: Device
     model: LlamaForCausalLM
     optimizer: torch.optim.AdamW
     ranks: Ranks = attrs.field(factory=Ranks.one)
-    seconds: float = 0.0
 
     @classmethod
-    def start(
-        cls, job: TrainJob, batches: Batches, device: Device, init: Path | None, ranks: Ranks | None = None
-    ) -> Trainer:
+    def start(cls, job: TrainJob, device: Device, init: Path | None, ranks: Ranks | None = None) -> Trainer:
         """At step 0, from nothing or from what the job takes of the stage in `init`, which rank 0 reads.
 
         With several ranks, call it in their `group`, and `restore` after it: that gives all of them rank 0's state.
@@ -58,52 +55,33 @@ class Trainer:
         torch.manual_seed(job.seed)
         model = build_model(job.model, job.seed).to(device.torch)
         optimizer = make_optimizer(model, job.optimizer, fused=job.kernels != "portable")
-        trainer = cls(job, batches, device, model, optimizer, ranks)
+        trainer = cls(job, device, model, optimizer, ranks)
         if init is not None and ranks.leads:
             trainer._follow(init)
         return trainer
 
-    def steps(self, first: int) -> Iterator[dict[str, Any]]:
-        """Train from step `first` (0-based) to the end; yields each step's line of metrics."""
-        seen = sum(map(self.tokens_of, range(first)))
-        for step in range(first, self.job.steps):
-            began = time.perf_counter()
-            rate = learning_rate(self.job.schedule, step)
-            loss, norm = self._update(self.batches[step], rate, step)
-            seen += self.tokens_of(step)
-            self.seconds = time.perf_counter() - began
-            yield {"step": step + 1, "loss": loss, "lr": rate, "grad_norm": norm, "tokens": seen}
-
-    def tokens_of(self, step: int) -> int:
-        """Tokens of one step, padding included."""
-        for phase in self.job.batches:
-            if step < phase.steps:
-                return phase.global_batch * phase.sequence_length
-            step -= phase.steps
-        raise IndexError(step)
-
-    def _update(self, batch: Batch, rate: float, step: int) -> tuple[float, float]:
-        """One optimizer step: loss and gradient norm; UserError, and no update, if either is not finite."""
-        part = batch.part(self.ranks.here.rank, self.ranks.here.size)
-        loss = accumulate_gradients(self.model, part, self.job.micro_batch, self.device, batch.loss_tokens)
+    def update(self, batch: Batch, rate: float, judge: Judge) -> Step:
+        """One optimizer step: the gradient over all ranks, the judgement, and if that allows it the update."""
+        part, sources = batch.part(self.ranks.here.rank, self.ranks.here.size), batch.tokens_by_source()
+        sums = accumulate_gradients(self.model, part, self.job.micro_batch, self.device, batch.loss_tokens)
         self.ranks.add_gradients(self.model.parameters())
-        loss = self.ranks.sum(loss)
+        by_source = dict(zip(batch.names, self.ranks.add(sums).tolist(), strict=True))
+        loss = sum(by_source.values()) / batch.loss_tokens
         limit = self.job.optimizer.clip_norm if self.job.optimizer.clip_norm > 0 else math.inf
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise UserError(
-                f"stage {self.job.stage}: loss {loss} and gradient norm {norm} at step {step + 1} of "
-                f"{self.job.steps} (learning rate {rate:g})",
-                fix="lower the learning rate, warm up longer, or look at the batch of this step",
-            )
+        verdict = judge(loss, norm)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.optimizer.step()
+        if not verdict.skip:
+            self.optimizer.step()
         self.optimizer.zero_grad()
-        return loss, norm
+        means = {name: (by_source[name] / count, count) for name, count in sources.items()}
+        return Step(loss=loss, norm=norm, verdict=verdict, sources=means)
 
     def save_for_resume(self, resume: Path, step: int) -> None:
         """Keep all that the steps after `step` depend on, whole or not at all."""
+        if not self.ranks.leads:
+            return
         tensors = {**self._weights(), **self.moments(), "rng.cpu": torch.get_rng_state()}
         if self.device.torch.type == "cuda":
             tensors["rng.cuda"] = torch.cuda.get_rng_state()
@@ -111,6 +89,8 @@ class Trainer:
 
     def save_for_stage(self, directory: Path, step: int) -> None:
         """Write weights and moments after `step`, for a stage that does not start from this one's end."""
+        if not self.ranks.leads:
+            return
         write_whole(directory, {**self._weights(), **self.moments()}, self.facts(step))
 
     def restore(self, resume: Path) -> int:
@@ -148,9 +128,9 @@ class Trainer:
             self.ranks.share(self.moments().values())
 
     def moments(self) -> dict[str, Tensor]:
-        """AdamW's two moments of each parameter, by name."""
+        """AdamW's two moments of each parameter, by name; zeros before its first update."""
         return {
-            f"{moment}.{name}": self.optimizer.state[parameter][moment]
+            f"{moment}.{name}": self.optimizer.state.get(parameter, {}).get(moment, torch.zeros_like(parameter))
             for name, parameter in self.model.named_parameters()
             for moment in _MOMENTS
         }
@@ -220,37 +200,42 @@ def make_optimizer(model: LlamaForCausalLM, settings: AdamW, *, fused: bool) -> 
 
 def accumulate_gradients(
     model: LlamaForCausalLM, batch: Batch, micro_batch: int, device: Device, counted: int | None = None
-) -> float:
-    """Add the gradient of the batch's mean loss, `micro_batch` sequences at a time; returns that loss.
+) -> Tensor:
+    """Add the gradient of the batch's mean loss, `micro_batch` sequences at a time; returns sums of losses.
 
     Each part's sum is divided by the predicted tokens of the whole batch, so that the split changes rounding
     only, also where parts have unequal numbers of answer tokens. Where this is a rank's part of a batch, `counted`
-    are the whole one's, and the results add up over the ranks.
+    are the whole one's, and the results add up over the ranks. The sums are float64 [data sets], in nats.
     """
     counted = batch.loss_tokens if counted is None else counted
-    total = torch.zeros((), dtype=torch.float64, device=device.torch)
-    for ids, labels in _micro_batches(batch, micro_batch):
+    sums = torch.zeros(len(batch.names), dtype=torch.float64, device=device.torch)
+    for ids, labels, members in _micro_batches(batch, micro_batch):
         with device.autocast():
             logits_BSV = model(ids.to(device.torch))
-        loss = functional.cross_entropy(
+        losses_BS = functional.cross_entropy(
             logits_BSV.float().flatten(0, 1),
             labels.to(device.torch).flatten(),
             ignore_index=IGNORE,
-            reduction="sum",
-        )
-        torch.autograd.backward(loss / counted)
-        total += loss.detach()
-    return float(total) / counted
+            reduction="none",
+        ).view(labels.shape)
+        torch.autograd.backward(losses_BS.sum() / counted)
+        sums += members.to(device.torch) @ losses_BS.detach().sum(1, dtype=torch.float64)
+    return sums
 
 
-def _micro_batches(batch: Batch, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Parts of the batch, without the columns at the end that no label of the part needs."""
+def _micro_batches(batch: Batch, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Parts of the batch, without the columns at the end that no label of the part needs.
+
+    The third of each is float64 [data sets, sequences], 1 where a sequence is of a data set.
+    """
+    members = torch.from_numpy(batch.sources == np.arange(len(batch.names))[:, None]).double()
     for start in range(0, len(batch.ids), size):
         ids, labels = batch.ids[start : start + size], batch.labels[start : start + size]
         needed = (labels != IGNORE).any(0).nonzero()[0]
         if needed.size:
             width = needed[-1] + 1
-            yield torch.from_numpy(ids[:, :width]), torch.from_numpy(labels[:, :width])
+            part = torch.from_numpy(ids[:, :width]), torch.from_numpy(labels[:, :width])
+            yield *part, members[:, start : start + size]
 
 
 def _check_continuity(job: TrainJob, last_rate: float, where: Path) -> None:

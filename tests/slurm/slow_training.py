@@ -13,13 +13,13 @@ def slow_down() -> None:
     """Lengthen every step from now on."""
     from runtime.training.trainer import Trainer
 
-    update = Trainer._update
+    update = Trainer.update
 
     def slow(self: Trainer, *arguments: Any) -> Any:
         time.sleep(0.1)
         return update(self, *arguments)
 
-    Trainer._update = slow  # type: ignore[method-assign]
+    Trainer.update = slow  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -168,9 +168,10 @@ def test_a_batch_that_cannot_be_shared_is_refused(job):
 def test_the_parts_of_a_batch_are_the_batch():
     """In order, each sequence once."""
     ids = np.arange(24).reshape(6, 4)
-    batch = Batch(ids, np.where(ids % 3 == 0, IGNORE, ids))
+    batch = Batch(ids, np.where(ids % 3 == 0, IGNORE, ids), np.arange(6) % 2, ("a", "b"))
     parts = [batch.part(number, 3) for number in range(3)]
     assert np.array_equal(np.concatenate([part.ids for part in parts]), ids)
+    assert np.array_equal(np.concatenate([part.sources for part in parts]), batch.sources)
     assert sum(part.loss_tokens for part in parts) == batch.loss_tokens
     assert batch.part(0, 1).ids.base is not None
 

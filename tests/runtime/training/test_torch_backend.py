@@ -45,7 +45,8 @@ def test_a_stage_writes_all_its_outputs(corpus, tiny_job, run_job, read_metrics)
     assert [line["step"] for line in lines] == list(range(1, 9))
     assert [line["lr"] for line in lines] == [5e-3] + [1e-2] * 7
     assert [line["tokens"] for line in lines] == [32, 64, 96, 128, 160, 192, 224, 256]
-    assert all(set(line) == {"step", "loss", "lr", "grad_norm", "tokens"} for line in lines)
+    assert all(set(line) == {"step", "loss", "lr", "grad_norm", "tokens", "sources"} for line in lines)
+    assert all(min(line["sources"].values()) <= line["loss"] <= max(line["sources"].values()) for line in lines)
     assert seen == [(step, 8, "steps") for step in range(1, 9)]
     assert (stats["tokens"], stats["loss_tokens"], stats["parameters"]) == (
         256,

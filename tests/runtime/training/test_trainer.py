@@ -23,13 +23,13 @@ def uneven_batch():
     labels[:, 10:] = IGNORE
     labels[0, 1:] = IGNORE
     labels[1, :9] = IGNORE
-    return Batch(ids, labels)
+    return Batch(ids, labels, np.array([0, 1, 0, 1, 1, 0]), ("a", "b"))
 
 
 def gradients(model, batch, micro_batch):
     """The loss, and each parameter's gradient."""
     model.zero_grad()
-    loss = accumulate_gradients(model, batch, micro_batch, CPU)
+    loss = float(accumulate_gradients(model, batch, micro_batch, CPU).sum()) / batch.loss_tokens
     return loss, {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
 
 
@@ -53,7 +53,21 @@ def test_the_loss_is_the_mean_over_predicted_tokens(tiny_shape):
         for row, column in zip(*np.nonzero(batch.labels != IGNORE), strict=True)
     ]
     assert batch.loss_tokens == len(losses)
-    assert np.mean(losses) == pytest.approx(accumulate_gradients(model, batch, 2, CPU), rel=1e-6)
+    assert np.mean(losses) == pytest.approx(
+        float(accumulate_gradients(model, batch, 2, CPU).sum()) / len(losses), rel=1e-6
+    )
+
+
+def test_losses_are_told_apart_by_data_set(tiny_shape):
+    """The sums of each set's rows, whatever the split."""
+    model, batch = build_model(tiny_shape, seed=0), uneven_batch()
+    sums = [accumulate_gradients(model, batch, size, CPU) for size in (1, 4)]
+    for source in (0, 1):
+        rows = batch.sources == source
+        alone = attrs.evolve(batch, ids=batch.ids[rows], labels=batch.labels[rows], sources=batch.sources[rows])
+        expected = float(accumulate_gradients(model, alone, 6, CPU)[source])
+        assert [float(each[source]) for each in sums] == pytest.approx([expected, expected], rel=1e-6)
+        assert alone.tokens_by_source() == {batch.names[source]: batch.tokens_by_source()[batch.names[source]]}
 
 
 def test_padding_and_questions_do_not_teach(tiny_shape):
@@ -72,6 +86,8 @@ def test_a_part_without_labels_is_passed_over(tiny_shape):
     empty = Batch(
         np.concatenate((batch.ids, batch.ids[:2])),
         np.pad(batch.labels, ((0, 2), (0, 0)), constant_values=IGNORE),
+        np.pad(batch.sources, (0, 2)),
+        batch.names,
     )
     assert gradients(model, batch, 2)[0] == gradients(model, empty, 2)[0]
 

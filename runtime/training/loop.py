@@ -1,0 +1,229 @@
+"""The run of a stage, the same for every back end whose loop is ours: steps, records, states, and the end on request.
+
+Not a back end: an `Engine` computes and saves, this asks it when. NeMo has a loop of its own and uses `Recorder` from
+its callbacks. While a stage runs, all that must survive a kill lies under `resume`: `step-*/` (the engine's states; the
+last two), `saved/` (the state at `job.save_at`), `metrics.jsonl`, `timings.jsonl`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+
+from compiler.errors import UserError
+from compiler.trainjob import TrainJob
+from runtime import interruption
+from runtime.training.data import Batch, Batches
+from runtime.training.guard import LossGuard, Verdict
+from runtime.training.ranks import Ranks
+from runtime.training.schedule import learning_rate
+from runtime.training.sealed import step_directory
+from runtime.training.steplog import StepLog
+from runtime.training.watch import Watchers
+
+GO_ON, LEAVE_OUT = 0, 1  # what rank 0 tells the others of a step; 2 and more: end, with an error of its own
+
+
+@attrs.frozen(kw_only=True)
+class Step:
+    """What one optimizer step came to, the same on every rank.
+
+    `loss` is in nats per predicted token and `norm` the gradient's before clipping, both before the update. `sources`
+    has loss and number of predicted tokens of each data set of the blend that the batch drew from.
+    """
+
+    loss: float
+    norm: float
+    verdict: Verdict = attrs.field(factory=Verdict)
+    sources: Mapping[str, tuple[float, int]] = attrs.field(factory=dict)
+
+
+Judge = Callable[[float, float], Verdict]
+"""Takes a step's loss and gradient norm, before the update; raises UserError where the job ends here."""
+
+
+class Engine(Protocol):
+    """A model with its optimizer on all ranks. Every rank calls every method; who writes is the engine's affair."""
+
+    def update(self, batch: Batch, rate: float, judge: Judge) -> Step:
+        """One optimizer step at a learning rate; the update is left out where `judge` says so."""
+
+    def save_for_resume(self, resume: Path, step: int) -> None:
+        """Keep all that the steps after `step` depend on, whole or not at all."""
+
+    def save_for_stage(self, directory: Path, step: int) -> None:
+        """Keep the state after `step` steps for a stage that starts there."""
+
+
+def run_steps(
+    engine: Engine,
+    job: TrainJob,
+    batches: Batches,
+    ranks: Ranks,
+    recorder: Recorder,
+    first: int,
+    stop: Callable[[], bool],
+) -> float:
+    """Train from step `first` (0-based) to the end; the seconds that it took. Interrupted where `stop()` is true."""
+    began = time.perf_counter()
+    if ranks.any(stop()):
+        raise interruption.Interrupted(first)
+    with recorder.open(first):
+        for step in range(first, job.steps):
+            rate = learning_rate(job.schedule, step)
+            taken = engine.update(batches[step], rate, recorder.judge_of(step, rate, ranks))
+            recorder.keep(step, taken, rate)
+            done, stopping = step + 1, ranks.any(stop())
+            if done == job.save_at:
+                engine.save_for_stage(recorder.resume / "saved", done)
+            if stopping or is_due(job, done):
+                recorder.sync()
+                engine.save_for_resume(recorder.resume, done)
+            recorder.report(done)
+            if stopping:
+                ranks.barrier()  # a launcher may end all ranks when one has ended, so none does before the save
+                raise interruption.Interrupted(done)
+    return time.perf_counter() - began
+
+
+def is_due(job: TrainJob, done: int) -> bool:
+    """Whether the job wants its state kept after `done` steps."""
+    return bool(job.checkpoint_every) and done % job.checkpoint_every == 0
+
+
+@attrs.define(eq=False)
+class Recorder:
+    """Metrics, timings and the judgement of steps. Only rank 0 of a job keeps any: for the others, `leads` is False.
+
+    A line of metrics is one optimizer step: `step` (from 1), `loss`, `lr`, `grad_norm`, `tokens` (so far, padding
+    included), and `sources` where there are several; `anomaly` and `skipped` where something was wrong. Metrics are the
+    same in every run of the job; what depends on the machine is in the timings.
+    """
+
+    job: TrainJob
+    resume: Path
+    leads: bool = True
+    progress: Callable[[int, int, str], None] = lambda done, total, unit: None
+    watchers: Watchers = attrs.field(factory=Watchers)
+    _guard: LossGuard = attrs.field(init=False)
+    _metrics: StepLog | None = None
+    _timings: StepLog | None = None
+    _tokens: int = 0
+    _began: float = 0.0
+
+    @_guard.default
+    def _new_guard(self) -> LossGuard:
+        return LossGuard(self.job)
+
+    @contextmanager
+    def open(self, first: int) -> Iterator[None]:
+        """Go on with the logs after `first` steps; UserError where they have fewer lines."""
+        self._tokens = sum(tokens_of(self.job, step) for step in range(first))
+        self._began = time.perf_counter()
+        if not self.leads:
+            yield
+            return
+        self.resume.mkdir(parents=True, exist_ok=True)
+        with (
+            StepLog(self.resume / "metrics.jsonl", first) as self._metrics,
+            StepLog(self.resume / "timings.jsonl", first) as self._timings,
+            self.watchers.open(self.job, self.resume, first),
+        ):
+            self._guard.recall(self._lines())
+            yield
+
+    def judge_of(self, step: int, rate: float, ranks: Ranks) -> Judge:
+        """The judgement of a step, which rank 0 makes and all follow."""
+
+        def judge(loss: float, norm: float) -> Verdict:
+            verdict, error = Verdict(), None
+            if self.leads:
+                try:
+                    verdict = self._guard.judge(step, loss, norm, rate)
+                except UserError as found:
+                    error = found
+            code = ranks.agree(2 if error else LEAVE_OUT if verdict.skip else GO_ON)
+            if error:
+                raise error
+            if code == 2:
+                raise UserError(f"rank 0 ended the stage at step {step + 1}; its log says why")
+            return verdict if self.leads else Verdict(skip=code == LEAVE_OUT)
+
+        return judge
+
+    def keep(self, step: int, taken: Step, rate: float) -> None:
+        """Write the lines of step `step` (0-based)."""
+        tokens, now = tokens_of(self.job, step), time.perf_counter()
+        seconds, self._began = now - self._began, now
+        self._tokens += tokens
+        if self._metrics is None or self._timings is None:
+            return
+        line = metrics_line(step, taken, rate, self._tokens)
+        timing = {"step": step + 1, **self.watchers.timing(tokens, seconds)}
+        self._metrics.append(line)
+        self._timings.append(timing)
+        self.watchers.show(line, timing)
+
+    def sync(self) -> None:
+        """Put all lines on the disk: before a state that counts on them."""
+        for log in (self._metrics, self._timings):
+            if log:
+                log.sync()
+
+    def report(self, done: int) -> None:
+        """Tell how far the stage is."""
+        if self.leads:
+            self.progress(done, self.job.steps, "steps")
+
+    def summary(self, first: int, seconds: float) -> dict[str, Any]:
+        """Figures of the whole stage for its manifest; `first` and `seconds` are of this attempt."""
+        tokens = sum(tokens_of(self.job, step) for step in range(first, self.job.steps))
+        return {
+            "steps": self.job.steps,
+            "parameters": self.job.model.parameters,
+            "tokens": self.job.tokens,
+            "final_loss": self._lines()[-1]["loss"],
+            "resumed_from_step": first,
+            "seconds": seconds,
+            "tokens_per_second": tokens / max(seconds, 1e-9),
+        }
+
+    def _lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.resume / "metrics.jsonl").read_text().splitlines()]
+
+
+def metrics_line(step: int, taken: Step, rate: float, tokens: int) -> dict[str, Any]:
+    """A line of metrics. JSON has no NaN: a number that is none is written as null."""
+    line: dict[str, Any] = {"step": step + 1, "loss": taken.loss, "lr": rate, "grad_norm": taken.norm, "tokens": tokens}
+    if len(taken.sources) > 1:
+        line["sources"] = {name: loss for name, (loss, _) in taken.sources.items()}
+    if taken.verdict.anomaly:
+        line["anomaly"] = taken.verdict.anomaly
+        line["skipped"] = taken.verdict.skip
+        line |= {name: None for name in ("loss", "grad_norm") if line[name] - line[name] != 0}
+    return line
+
+
+def tokens_of(job: TrainJob, step: int) -> int:
+    """Tokens of one step, padding included."""
+    for phase in job.batches:
+        if step < phase.steps:
+            return phase.global_batch * phase.sequence_length
+        step -= phase.steps
+    raise IndexError(step)
+
+
+def copy_records(job: TrainJob, resume: Path, out: Path) -> None:
+    """Put what was kept under `resume` where a finished stage has it: the logs, and the state at `save_at`."""
+    if job.save_at is not None:
+        shutil.copytree(resume / "saved", step_directory(out / "state", job.save_at), dirs_exist_ok=True)
+    for name, output in (("metrics.jsonl", "metrics"), ("timings.jsonl", "log")):
+        (out / output).mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(resume / name, out / output / name)
