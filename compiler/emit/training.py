@@ -1,9 +1,10 @@
-"""Training configs: a TrainJob as JSON for every back end, and as a NeMo script where the back end is NeMo."""
+"""Training configs: a TrainJob as JSON for every back end, and in the words of the back end that is to train it."""
 
 from __future__ import annotations
 
 import json
 
+from compiler.emit.megatron import megatron_json
 from compiler.ir import Operator
 from compiler.plan import CONVERTER
 from compiler.trainjob import TrainJob
@@ -22,6 +23,8 @@ def training_configs(op: Operator) -> dict[str, str]:
         "devices": job.parallelism.devices,
     }
     files = {"job.json": json.dumps(described, indent=1, sort_keys=True) + "\n"}
+    if job.backend in {"nemo", "megatron"}:
+        files["megatron.json"] = megatron_json(job)
     if job.backend == "nemo":
         files["nemo.yaml"] = nemo_yaml(job)
     return files

@@ -33,7 +33,7 @@ def test_configs_of_the_mini(mini_plan: Plan, golden: Callable[[str, str], None]
 def test_configs_of_the_8b(full_scale: dict[str, Plan], golden: Callable[[str, str], None]) -> None:
     """Every stage as data and as NeMo's settings."""
     found = configs(full_scale["8b"])
-    assert len(found) == 8
+    assert len(found) == 12
     for name, text in found.items():
         golden(f"training/8b/{name}", text)
 
