@@ -7,6 +7,9 @@ V vocabulary.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -172,22 +175,27 @@ class LlamaForCausalLM(nn.Module):
         return logits_BSV
 
 
-def initialise(model: LlamaForCausalLM, seed: int) -> None:
-    """Fill the weights: matrices normal(0, init_std), norms one.
+def initial_weight(shape: ModelShape, name: str, size: Sequence[int], seed: int) -> Tensor:
+    """A parameter's first value, float32 on the CPU: matrices normal(0, init_std), norms one.
 
     The two projections that write into the residual stream (`o_proj`, `down_proj`) get `init_std / sqrt(2 *
-    num_layers)`, as in GPT-2 and Megatron. Drawn on the CPU in the order of the parameters' names in the
-    module, so that a seed gives the same weights on every device.
+    num_layers)`, as in GPT-2 and Megatron. Each parameter has a generator of its own, keyed by the seed and its
+    name, so that a rank can make just those that it holds, and every back end starts from the same weights.
     """
-    generator = torch.Generator().manual_seed(seed)
-    shape = model.shape
-    for name, parameter in model.named_parameters():
-        if parameter.ndim < 2:
-            nn.init.ones_(parameter)
-            continue
-        residual = name.endswith(("o_proj.weight", "down_proj.weight"))
-        std = shape.init_std / (2 * shape.num_layers) ** 0.5 if residual else shape.init_std
-        nn.init.normal_(parameter, 0.0, std, generator=generator)
+    if len(size) < 2:
+        return torch.ones(*size)
+    residual = name.endswith(("o_proj.weight", "down_proj.weight"))
+    std = shape.init_std / (2 * shape.num_layers) ** 0.5 if residual else shape.init_std
+    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))
+    return torch.empty(*size).normal_(0.0, std, generator=generator)
+
+
+def initialise(model: LlamaForCausalLM, seed: int) -> None:
+    """Fill the weights with `initial_weight` of each."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(initial_weight(model.shape, name, parameter.shape, seed))
 
 
 def build_model(shape: ModelShape, seed: int) -> LlamaForCausalLM:
