@@ -38,15 +38,24 @@ def anneal_job(tiny_job):
 
 
 def test_a_stage_writes_all_its_outputs(corpus, tiny_job, run_job, read_metrics):
-    """One line of metrics per step, with the schedule's learning rates; the machine is in the log."""
+    """One line of metrics per step, with the schedule's learning rates; the machine is in the log.
+
+    The losses of the data sets are there where a batch drew from several.
+    """
     seen, stats = [], {}
     out = run_job(tiny_job, progress=lambda *call: seen.append(call), stats=stats)
     lines = read_metrics(out)
     assert [line["step"] for line in lines] == list(range(1, 9))
     assert [line["lr"] for line in lines] == [5e-3] + [1e-2] * 7
     assert [line["tokens"] for line in lines] == [32, 64, 96, 128, 160, 192, 224, 256]
-    assert all(set(line) == {"step", "loss", "lr", "grad_norm", "tokens", "sources"} for line in lines)
-    assert all(min(line["sources"].values()) <= line["loss"] <= max(line["sources"].values()) for line in lines)
+    assert all(set(line) - {"sources"} == {"step", "loss", "lr", "grad_norm", "tokens"} for line in lines)
+    orders = [np.load(corpus.blend(tiny_job) / f"order-{number}.npy")[:, 0] for number in (0, 1)]
+    rows = [*orders[0].reshape(5, 4), *orders[1].reshape(3, 2)]
+    names = [{f"set-{number}" for number in set(row)} for row in rows]
+    assert [set(line.get("sources", ())) for line in lines] == [name if len(name) > 1 else set() for name in names]
+    mixed = [line for line in lines if "sources" in line]
+    assert 0 < len(mixed) < 8, "both kinds of steps are here"
+    assert all(min(line["sources"].values()) <= line["loss"] <= max(line["sources"].values()) for line in mixed)
     assert seen == [(step, 8, "steps") for step in range(1, 9)]
     assert (stats["tokens"], stats["loss_tokens"], stats["parameters"]) == (
         256,
