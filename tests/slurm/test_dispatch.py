@@ -461,9 +461,11 @@ def test_cancel_stops_a_submit_that_is_under_way(make, tmp_path):
     while len(events(run, "submitted")) < 5:
         assert time.monotonic() < limit
         time.sleep(0.02)
-    assert run.cancel(60) >= 5
+    ours = run.cancel(60)
     _, said = driver.communicate(timeout=60)
     assert queue.look(run.tag, {}).live == []
+    # Whichever comes first, each job is ended by the cancel or taken back by the submit that it stops, or by both.
+    assert ours + len(events(run, "withdrawn")) >= 5
     assert driver.returncode == 1
     assert "cancelled while it was submitted" in said
     assert len(events(run, "submitted")) < 50
