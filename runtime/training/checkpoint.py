@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,24 @@ def save_hf(
     tokenizer_file: Path | None = None,
     bos_eos: tuple[int, int] | None = None,
 ) -> None:
+    """Write a model of ours as `save_hf_weights` does."""
+    save_hf_weights(dict(model.named_parameters()), shape, directory, tokenizer_file, bos_eos)
+
+
+def save_hf_weights(
+    named: Mapping[str, Tensor],
+    shape: ModelShape,
+    directory: Path,
+    tokenizer_file: Path | None = None,
+    bos_eos: tuple[int, int] | None = None,
+) -> None:
     """Write `model.safetensors`, `config.json` and, if given, the tokenizer; equal models give equal bytes.
 
-    `bos_eos` are the ids of the tokens that begin and end a text; without them generation has no natural
-    stop.
+    `named` are the weights by Hugging Face name, from whichever back end. `bos_eos` are the ids of the tokens that
+    begin and end a text; without them generation has no natural stop.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    weights = {name: weight.detach().contiguous() for name, weight in model.named_parameters()}
+    weights = {name: weight.detach().contiguous() for name, weight in named.items()}
     save_file(weights, directory / WEIGHTS, metadata={"format": "pt"})
     dtype = str(next(iter(weights.values())).dtype).removeprefix("torch.")
     _write_json(directory / "config.json", _config(shape, dtype, bos_eos))

@@ -1,10 +1,10 @@
-"""Tensors and facts on disk that can be trusted: written aside, synced, renamed, with a checksum.
+"""State on disk that can be trusted: written aside, synced, sealed with checksums, renamed.
 
 Not the artefact store and not the HF checkpoint: this holds what only a following attempt or stage reads.
 
-A sealed directory holds `state.safetensors` and `state.json`; the latter has the size and SHA-256 of the
-former, so that a file cut short or damaged is found before it is used. Both files are byte-identical for
-equal contents.
+A sealed directory holds any files, most often a `state.safetensors`, and `state.json`, which is written last: facts,
+and the size and SHA-256 of every other file, so that one cut short or damaged is found before it is used. A state
+written as tensors is byte-identical for equal contents.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,56 +22,81 @@ from torch import Tensor
 
 from compiler.errors import UserError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KEPT = 2  # the newest, and the one before in case the newest is damaged
+PAYLOAD, SEAL = "state.safetensors", "state.json"
 
 
 def write_sealed(directory: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Write tensors and JSON-able facts into `directory` and sync; replaces what an attempt left."""
     directory.mkdir(parents=True, exist_ok=True)
-    payload = directory / "state.safetensors"
-    save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, payload)
-    seal = {
-        **facts,
-        "format_version": FORMAT_VERSION,
-        "bytes": payload.stat().st_size,
-        "sha256": _sha256(payload),
-    }
-    description = directory / "state.json"
-    description.write_text(json.dumps(seal, indent=1, sort_keys=True) + "\n")
-    for path in (payload, description, directory):
+    (directory / SEAL).unlink(missing_ok=True)
+    save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, directory / PAYLOAD)
+    seal(directory, facts, [directory / PAYLOAD])
+
+
+def seal(directory: Path, facts: dict[str, Any], files: Iterable[Path] | None = None) -> None:
+    """Sync files of a directory, all that it has by default, and write `state.json` about them."""
+    paths = sorted(files if files is not None else _files(directory))
+    for path in paths:
         sync(path)
+    described = {str(path.relative_to(directory)): [path.stat().st_size, _sha256(path)] for path in paths}
+    content = {**facts, "format_version": FORMAT_VERSION, "files": described}
+    (directory / SEAL).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    sync(directory / SEAL)
+    for folder in {path.parent for path in paths} | {directory}:
+        sync(folder)
 
 
-def read_sealed(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors (on the CPU) and facts of `directory`; UserError where they are missing or damaged."""
-    payload, description = directory / "state.safetensors", directory / "state.json"
+def check_seal(directory: Path) -> dict[str, Any]:
+    """The facts of `directory`; UserError where one of its files is missing or damaged."""
     try:
-        facts = json.loads(description.read_text())
-        size, digest = payload.stat().st_size, facts["sha256"]
+        facts: dict[str, Any] = json.loads((directory / SEAL).read_text())
+        version = facts.get("format_version")
+        files = dict(facts["files"]) if version == FORMAT_VERSION else {}
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"no readable training state: {error!r}",
             where=str(directory),
             fix="run the stage that leaves it again",
         ) from error
-    if facts.get("format_version") != FORMAT_VERSION:
-        raise UserError(
-            f"state format {facts.get('format_version')}, read here: {FORMAT_VERSION}", where=str(directory)
-        )
-    if size != facts["bytes"] or _sha256(payload) != digest:
-        raise UserError(
-            f"damaged training state: {size} bytes where {facts['bytes']} were written, or another checksum",
-            where=str(payload),
-        )
-    return load_file(payload), facts
+    if version != FORMAT_VERSION:
+        raise UserError(f"state format {version}, read here: {FORMAT_VERSION}", where=str(directory))
+    for name, (size, digest) in files.items():
+        path = directory / name
+        found = path.stat().st_size if path.exists() else 0
+        if found != size or _sha256(path) != digest:
+            raise UserError(
+                f"damaged training state: {found} bytes where {size} were written, or another checksum",
+                where=str(path),
+                fix="run the stage that leaves it again",
+            )
+    return facts
+
+
+def read_sealed(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors (on the CPU) and facts of `directory`; UserError where they are missing or damaged."""
+    facts = check_seal(directory)
+    return load_file(directory / PAYLOAD), facts
 
 
 def write_whole(directory: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Write a sealed directory that is there whole or not at all; one of this name is replaced."""
+    aside = begin_aside(directory)
+    write_sealed(aside, tensors, facts)
+    put_in_place(aside, directory)
+
+
+def begin_aside(directory: Path) -> Path:
+    """An empty place beside `directory` to write in; what an earlier attempt left there is removed."""
     aside = directory.with_name("aside")
     shutil.rmtree(aside, ignore_errors=True)
-    write_sealed(aside, tensors, facts)
+    aside.mkdir(parents=True)
+    return aside
+
+
+def put_in_place(aside: Path, directory: Path) -> None:
+    """Give what was written and sealed aside its name."""
     if directory.exists():
         shutil.rmtree(directory)
     aside.rename(directory)
@@ -83,15 +109,26 @@ def write_latest(resume: Path, step: int, tensors: dict[str, Tensor], facts: dic
     A directory of this step can only be a damaged one: a whole one would have been resumed from.
     """
     write_whole(step_directory(resume, step), tensors, facts)
+    drop_old(resume)
+
+
+def drop_old(resume: Path) -> None:
+    """Remove all states but the last two."""
     for old in _newest_first(resume)[KEPT:]:
         shutil.rmtree(old)
 
 
 def latest(resume: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """The newest state under `resume` that is whole, or None."""
+    found = latest_directory(resume)
+    return (load_file(found[0] / PAYLOAD), found[1]) if found else None
+
+
+def latest_directory(resume: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The newest sealed directory under `resume` that is whole, with its facts, or None."""
     for directory in _newest_first(resume):
         try:
-            return read_sealed(directory)
+            return directory, check_seal(directory)
         except UserError:
             continue
     return None
@@ -109,6 +146,10 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _files(directory: Path) -> list[Path]:
+    return [path for path in directory.rglob("*") if path.is_file() and path.name != SEAL]
 
 
 def _newest_first(resume: Path) -> list[Path]:
