@@ -473,6 +473,30 @@ class DrawSamples(Operator):
     seed: int = 0
 
 
+# ---------------------------------------------------------------- text of a rehearsal (`ocspec compile --smoke`)
+
+
+@operator("smoke.tokenizer", version=1, tokenizer="files")
+class SmokeTokenizer(Operator):
+    """A byte-level BPE of made-up code, as small as a rehearsal's model."""
+
+    vocab_size: int
+    special_tokens: tuple[str, ...]
+
+
+@operator("smoke.data", version=1, tokens="files")
+class SmokeData(Operator):
+    """Made-up code as Megatron .bin/.idx: documents of `num_tokens` tokens or more in all, or `num_samples` pairs.
+
+    Pairs, each cut to `max_length` tokens, have the position at which the answer starts beside them.
+    """
+
+    dataset: str
+    num_tokens: int = 0
+    num_samples: int = 0
+    max_length: int = 0
+
+
 # ---------------------------------------------------------------- training and evaluation
 
 

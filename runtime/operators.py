@@ -37,6 +37,8 @@ RUNTIMES: dict[str, str] = {
     "instruct.read_pairs": "runtime.data.operators.instructions:read_pairs",
     "instruct.decontaminate": "runtime.data.operators.decontaminate:decontaminate_pairs",
     "instruct.encode": "runtime.data.operators.instructions:encode_pairs",
+    "smoke.tokenizer": "runtime.data.operators.smoke:tokenizer",
+    "smoke.data": "runtime.data.operators.smoke:data",
     "train.torch": "runtime.training.run:run",
     "eval.bits_per_byte": "runtime.evaluation.operators:bits_per_byte",
     "eval.ngram": "runtime.evaluation.operators:ngram",

@@ -21,12 +21,13 @@ def budget(draft: Draft) -> Draft:
     jobs = [(task, task.op.job) for task in draft.tasks if isinstance(task.op, ir.TrainOp)]
     return attrs.evolve(
         draft,
-        stages=tuple(_stage(task, job) for task, job in jobs),
+        stages=tuple(stage_summary(task, job) for task, job in jobs),
         deduplication=tuple(_deduplication(draft)),
     )
 
 
-def _stage(task: Task, job: TrainJob) -> StageSummary:
+def stage_summary(task: Task, job: TrainJob) -> StageSummary:
+    """A training task in plain integers."""
     return StageSummary(
         name=job.stage,
         kind=job.kind,

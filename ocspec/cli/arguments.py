@@ -67,10 +67,15 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 
 
 def add_compile(parser: argparse.ArgumentParser) -> None:
-    """What compiling takes: the spec, where to write, shards."""
+    """What compiling takes: the spec, where to write, shards, whether to rehearse."""
     parser.add_argument("spec", metavar="SPEC", help="spec file, or FILE:NAME where it defines several")
     parser.add_argument("--out", metavar="DIR", help="directory of the plan (default: build/EXPERIMENT)")
     add_shards(parser)
+    parser.add_argument(
+        "--smoke",
+        action="store_true",
+        help="a rehearsal: the training alone, shrunk, on made-up data (EXPERIMENT-smoke)",
+    )
 
 
 def add_shards(parser: argparse.ArgumentParser) -> None:

@@ -85,7 +85,9 @@ def drawn_shares(blend: Mapping[str, Any], directory: Path) -> list[float]:
 
 
 def _language_shares(tokens: Task, built: Built) -> Mapping[str, float]:
-    """Languages of what a token task was made from; empty where those artefacts are gone."""
+    """Languages of what a token task was made from; empty where those artefacts are gone, or were made up."""
+    if isinstance(tokens.op, ir.SmokeData):
+        return {}
     if isinstance(tokens.op, ir.EncodePairs):
         pairs = _files(tokens, "pairs", "pairs", built)
         return (
