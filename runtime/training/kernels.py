@@ -24,11 +24,14 @@ from runtime.training import apex_package
 
 TE = "transformer_engine.pytorch"
 AMP, WGRAD, LAYER_NORM = "amp_C", "fused_weight_gradient_mlp_cuda", "fused_layer_norm_cuda"
+SOFTMAX = ("scaled_upper_triang_masked_softmax_cuda", "scaled_masked_softmax_cuda")
 CALLED = {
     TE: "Linear",
     AMP: "multi_tensor_adam",
     WGRAD: "wgrad_gemm_accum_fp32",
     LAYER_NORM: "rms_forward_affine",
+    SOFTMAX[0]: "forward",
+    SOFTMAX[1]: "get_batch_per_block",
     "flash_attn": "flash_attn_func",
 }
 """The modules that are probed, and in each a function that would be called: an empty directory can be imported, too."""
@@ -75,12 +78,16 @@ class Found:
 
 @attrs.frozen(kw_only=True)
 class KernelChoice:
-    """What a job takes. `given_up` says in words what it goes without, `hidden` which packages no one shall import."""
+    """What a job takes. `given_up` says in words what it goes without, `hidden` which packages no one shall import.
+
+    The fields between are settings of Megatron, or say which of its implementations it will find.
+    """
 
     asked: Kernels
     chosen: Literal["fused", "portable"]
     reason: str
     gradient_accumulation_fusion: bool
+    masked_softmax_fusion: bool
     fused_adam: Literal["transformer_engine", "apex", "torch"]
     transformer_engine: bool
     given_up: tuple[str, ...]
@@ -94,6 +101,7 @@ class KernelChoice:
             "chosen": self.chosen,
             "reason": self.reason,
             "gradient_accumulation_fusion": self.gradient_accumulation_fusion,
+            "masked_softmax_fusion": self.masked_softmax_fusion,
             "fused_adam": self.fused_adam,
             "transformer_engine": self.transformer_engine,
             "given_up": list(self.given_up),
@@ -138,22 +146,25 @@ def choose(asked: Kernels, found: Found, device: str) -> KernelChoice:
     `portable` takes nothing; `auto` takes what is there.
 
     The weight gradient is added up in the matrix product only where Apex's module loads, Transformer Engine or not:
-    the output layer of GPTModel is Megatron's own, and refuses to be built without it.
+    the output layer of GPTModel is Megatron's own, and refuses to be built without it. Likewise the softmax of
+    Megatron's own attention imports Apex's modules at the first step.
     """
     if asked == "fused":
         _require(found, device)
     takes = asked != "portable" and device == "cuda"
     engine, optimizer = takes and found.loads(TE), takes and found.has_apex_optimizer
     wgrad = takes and found.loads(WGRAD)
-    fused = engine or optimizer or wgrad
+    softmax = takes and not engine and all(found.loads(name) for name in SOFTMAX)
+    fused = engine or optimizer or wgrad or softmax
     return KernelChoice(
         asked=asked,
         chosen="fused" if fused else "portable",
-        reason=f"{asked}: {_reason(asked, found, device, (engine, optimizer, wgrad))}",
+        reason=f"{asked}: {_reason(asked, found, device, (engine, optimizer, wgrad, softmax))}",
         gradient_accumulation_fusion=wgrad,
+        masked_softmax_fusion=softmax,
         fused_adam="transformer_engine" if engine else "apex" if optimizer else "torch",
         transformer_engine=engine,
-        given_up=tuple(_given_up(engine, optimizer, wgrad)),
+        given_up=tuple(_given_up(engine, optimizer, wgrad, softmax)),
         hidden=tuple(_hidden(found, fused)),
         found=found,
     )
@@ -179,7 +190,7 @@ def _without_python(found: Found) -> str:
     return "there is no Python package apex beside amp_C" if found.apex is None and found.loads(AMP) else ""
 
 
-def _reason(asked: Kernels, found: Found, device: str, taken: tuple[bool, bool, bool]) -> str:
+def _reason(asked: Kernels, found: Found, device: str, taken: tuple[bool, ...]) -> str:
     if asked == "portable":
         return "the job wants the same kernels everywhere"
     if device != "cuda":
@@ -188,16 +199,19 @@ def _reason(asked: Kernels, found: Found, device: str, taken: tuple[bool, bool, 
         f"Transformer Engine loads ({found.module(TE)})",
         f"NVIDIA Apex's optimizer loads ({found.module(AMP)})",
         f"NVIDIA Apex's weight gradient loads ({found.module(WGRAD)})",
+        "NVIDIA Apex's softmax loads",
     )
     loaded = [text for text, one in zip(texts, taken, strict=True) if one]
     return "; ".join(loaded or [str(module) for module in found.modules if module.name in {TE, AMP, WGRAD}])
 
 
-def _given_up(engine: bool, optimizer: bool, wgrad: bool) -> Iterator[str]:
+def _given_up(engine: bool, optimizer: bool, wgrad: bool, softmax: bool) -> Iterator[str]:
     if not engine:
         yield "Transformer Engine's layers: norm and projection in one kernel, attention without a matrix of scores"
     if not wgrad:
         yield "weight gradients added up inside the matrix product: each is a tensor of its own, then added"
+    if not (engine or softmax):
+        yield "scaling, mask and softmax of the scores in one kernel"
     if not (engine or optimizer):
         yield "AdamW and the gradient's norm in one kernel over all tensors: torch's AdamW, and a loop for the norm"
 

@@ -12,7 +12,7 @@ import pytest
 
 from compiler.errors import UserError
 from runtime.training import apex_package
-from runtime.training.kernels import AMP, CALLED, LAYER_NORM, TE, WGRAD, Found, Module, choose, impostor
+from runtime.training.kernels import AMP, CALLED, LAYER_NORM, SOFTMAX, TE, WGRAD, Found, Module, choose, impostor
 from tests.runtime.training import installed
 
 PROBE = """
@@ -157,12 +157,19 @@ def test_the_weight_gradient_is_fused_only_by_apexs_module() -> None:
     assert choose("fused", found(TE, WGRAD), "cuda").gradient_accumulation_fusion
 
 
+def test_the_softmax_is_fused_only_where_both_of_its_modules_load() -> None:
+    """Megatron's attention imports them at the first step; Transformer Engine's has its own."""
+    assert not choose("auto", found(AMP, WGRAD, SOFTMAX[0], apex=NVIDIAS), "cuda").masked_softmax_fusion
+    assert choose("auto", found(AMP, WGRAD, *SOFTMAX, apex=NVIDIAS), "cuda").masked_softmax_fusion
+    assert not choose("auto", found(TE, *SOFTMAX), "cuda").masked_softmax_fusion
+
+
 def test_portable_takes_nothing_hides_all_and_says_what_that_costs() -> None:
     """Megatron takes what it can import, so what is not taken must not be importable."""
     choice = choose("portable", found(TE, AMP, WGRAD, apex=NVIDIAS), "cuda")
     assert (choice.chosen, choice.fused_adam, choice.gradient_accumulation_fusion) == ("portable", "torch", False)
     assert choice.hidden == ("apex", "transformer_engine")
-    assert len(choice.given_up) == 3
+    assert len(choice.given_up) == 4
 
 
 def test_a_processor_gets_portable_kernels_and_says_why() -> None:
@@ -210,6 +217,7 @@ def test_every_choice_is_plain_data_and_keeps_its_word() -> None:
                 continue
             assert json.loads(json.dumps(choice.describe()))["chosen"] == choice.chosen
             taken = choice.transformer_engine or choice.fused_adam == "apex" or choice.gradient_accumulation_fusion
+            taken |= choice.masked_softmax_fusion
             assert taken == (choice.chosen == "fused")
             assert taken or asked != "fused"
             assert choice.fused_adam not in choice.hidden
