@@ -2,11 +2,13 @@
 
 Not a launcher and not a spec: the compiler lowers a stage to this, the emitters write it as JSON or as a NeMo
 script, and `runtime.training` reads it. It holds no paths: data and checkpoints come as inputs of the task.
-Imports nothing but attrs, so that it loads inside a training container.
+Imports nothing but attrs and the standard library, so that it loads inside a training container.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Literal
 
 import attrs
@@ -207,3 +209,18 @@ class TrainJob:
     def tokens(self) -> int:
         """Tokens of the stage, padding included: steps x global batch x sequence length, summed over phases."""
         return sum(batch.tokens for batch in self.batches)
+
+    @property
+    def identity(self) -> str:
+        """A digest of what the job computes: two attempts share it, even where they run differently."""
+        computed = attrs.asdict(self, filter=lambda field, _: field.metadata.get("role") is None)
+        return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()
+
+    def batch_phase(self, step: int) -> BatchPhase:
+        """The phase of batches that step `step` (0-based) falls in; IndexError for one that the job does not have."""
+        before = 0
+        for phase in self.batches:
+            before += phase.steps
+            if 0 <= step < before:
+                return phase
+        raise IndexError(step)

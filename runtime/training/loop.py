@@ -2,7 +2,7 @@
 
 Not a back end: an `Engine` computes and saves, this asks it when. NeMo has a loop of its own and uses `Recorder` from
 its callbacks. While a stage runs, all that must survive a kill lies under `resume`: `step-*/` (the engine's states; the
-last two), `saved/` (the state at `job.save_at`), `metrics.jsonl`, `timings.jsonl`.
+last two), `saved/` (the state at `job.save_at`), `metrics.jsonl`, `validation.jsonl`, `timings.jsonl`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,7 +26,9 @@ from runtime.training.ranks import Ranks
 from runtime.training.schedule import learning_rate
 from runtime.training.sealed import step_directory
 from runtime.training.steplog import StepLog
-from runtime.training.watch import Watchers
+from runtime.training.validation import FILE as VALIDATION
+from runtime.training.validation import Validation
+from runtime.training.watch import Watchers, copy_kept
 
 GO_ON, LEAVE_OUT = 0, 1  # what rank 0 tells the others of a step; 2 and more: end, with an error of its own
 
@@ -72,11 +74,17 @@ def run_steps(
     stop: Callable[[], bool],
 ) -> float:
     """Train from step `first` (0-based) to the end; the seconds that it took. Interrupted where `stop()` is true."""
+    if job.validate_every and recorder.validation is None:
+        raise UserError(
+            f"stage {job.stage} is to be measured every {job.validate_every} steps, and was given no held-out text",
+            fix="set validate_every to 0, or train it on a back end that measures while it trains",
+        )
     began = time.perf_counter()
     if ranks.any(stop()):
         raise interruption.Interrupted(first)
     with recorder.open(first):
         for step in range(first, job.steps):
+            recorder.validate(step)
             rate = learning_rate(job.schedule, step)
             taken = engine.update(batches[step], rate, recorder.judge_of(step, rate, ranks))
             recorder.keep(step, taken, rate)
@@ -90,6 +98,7 @@ def run_steps(
             if stopping:
                 ranks.barrier()  # a launcher may end all ranks when one has ended, so none does before the save
                 raise interruption.Interrupted(done)
+        recorder.validate(job.steps)
     return time.perf_counter() - began
 
 
@@ -112,6 +121,7 @@ class Recorder:
     leads: bool = True
     progress: Callable[[int, int, str], None] = lambda done, total, unit: None
     watchers: Watchers = attrs.field(factory=Watchers)
+    validation: Validation | None = None
     _guard: LossGuard = attrs.field(init=False)
     _metrics: StepLog | None = None
     _timings: StepLog | None = None
@@ -126,11 +136,16 @@ class Recorder:
     def open(self, first: int) -> Iterator[None]:
         """Go on with the logs after `first` steps; UserError where they have fewer lines."""
         self._tokens = sum(tokens_of(self.job, step) for step in range(first))
-        self._began = time.perf_counter()
+        self.resume.mkdir(parents=True, exist_ok=True)
+        with self._own_logs(first), self.validation.open(self.resume, first) if self.validation else nullcontext():
+            self._began = time.perf_counter()
+            yield
+
+    @contextmanager
+    def _own_logs(self, first: int) -> Iterator[None]:
         if not self.leads:
             yield
             return
-        self.resume.mkdir(parents=True, exist_ok=True)
         with (
             StepLog(self.resume / "metrics.jsonl", first) as self._metrics,
             StepLog(self.resume / "timings.jsonl", first) as self._timings,
@@ -166,14 +181,23 @@ class Recorder:
         if self._metrics is None or self._timings is None:
             return
         line = metrics_line(step, taken, rate, self._tokens)
-        timing = {"step": step + 1, **self.watchers.timing(tokens, seconds)}
+        timing = {"step": step + 1, **self.watchers.timing(self.job, step, seconds)}
         self._metrics.append(line)
         self._timings.append(timing)
         self.watchers.show(line, timing)
 
+    def validate(self, done: int) -> None:
+        """Measure the model on held-out text where `done` steps call for it; no step's time includes it."""
+        if self.validation is None or not self.validation.owes(done):
+            return
+        line = self.validation.line(done)
+        if self.leads:
+            self.watchers.show_validation(line)
+        self._began = time.perf_counter()
+
     def sync(self) -> None:
         """Put all lines on the disk: before a state that counts on them."""
-        for log in (self._metrics, self._timings):
+        for log in (self._metrics, self._timings, self.validation):
             if log:
                 log.sync()
 
@@ -213,17 +237,16 @@ def metrics_line(step: int, taken: Step, rate: float, tokens: int) -> dict[str, 
 
 def tokens_of(job: TrainJob, step: int) -> int:
     """Tokens of one step, padding included."""
-    for phase in job.batches:
-        if step < phase.steps:
-            return phase.global_batch * phase.sequence_length
-        step -= phase.steps
-    raise IndexError(step)
+    phase = job.batch_phase(step)
+    return phase.global_batch * phase.sequence_length
 
 
 def copy_records(job: TrainJob, resume: Path, out: Path) -> None:
     """Put what was kept under `resume` where a finished stage has it: the logs, and the state at `save_at`."""
     if job.save_at is not None:
         shutil.copytree(resume / "saved", step_directory(out / "state", job.save_at), dirs_exist_ok=True)
-    for name, output in (("metrics.jsonl", "metrics"), ("timings.jsonl", "log")):
+    measured = [(VALIDATION, "metrics")] if job.validate_every else []
+    for name, output in (("metrics.jsonl", "metrics"), *measured, ("timings.jsonl", "log")):
         (out / output).mkdir(parents=True, exist_ok=True)
         shutil.copyfile(resume / name, out / output / name)
+    copy_kept(resume, out / "log")

@@ -16,11 +16,11 @@ END_OF_TURN = "<|im_end|>"
 
 
 def run(op: Any, ctx: Any) -> None:
-    """Train stage `op.job` from the inputs `tokens` (several), `blend` and, if given, `init` and `tokenizer`.
+    """Train stage `op.job` from the inputs `tokens` (several), `blend` and, if given, `init`, `tokenizer`, `held_out`.
 
     `op` is a compiler.ir.TrainTorch and `ctx` a runtime.task.TaskContext.
     """
-    tokenizer = _directory(ctx, "tokenizer")
+    tokenizer, held_out = _directory(ctx, "tokenizer"), _directory(ctx, "held_out")
     tokenizer_file = tokenizer / "tokenizer" / "tokenizer.json" if tokenizer else None
     train(
         op.job,
@@ -35,6 +35,7 @@ def run(op: Any, ctx: Any) -> None:
         progress=ctx.progress,
         stats=ctx.stats,
         ranks=ctx.ranks,
+        held_out=held_out / "held_out" if held_out else None,
     )
 
 

@@ -1,6 +1,7 @@
-"""One JSON line per optimizer step, in a file that outlives the attempt.
+"""JSON lines in the order of steps, in a file that outlives the attempt.
 
-Not a logger: line k is step k, and a resumed run cuts the file back to the step that it resumes from.
+Not a logger: how many lines belong to a step is known, and a resumed run cuts the file back to those of the step that
+it resumes from. Where every step has one, line k is step k.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from compiler.errors import UserError
 
 
 class StepLog:
-    """The log at `path`, cut back to its first `step` lines; UserError where it has fewer."""
+    """The log at `path`, cut back to its first `lines` lines; UserError where it has fewer."""
 
-    def __init__(self, path: Path, step: int) -> None:
-        kept = _first_lines(path, step)
+    def __init__(self, path: Path, lines: int) -> None:
+        kept = _first_lines(path, lines)
         self._file = path.open("ab")
         self._file.truncate(kept)
 
@@ -38,12 +39,17 @@ class StepLog:
         os.fsync(self._file.fileno())
 
 
+def whole_lines(path: Path) -> int:
+    """Lines that were written to their end; none where there is no file."""
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
 def _first_lines(path: Path, count: int) -> int:
     """The bytes of the first `count` lines."""
     lines = path.read_bytes().splitlines(keepends=True)[:count] if path.exists() else []
     if len(lines) < count or not all(line.endswith(b"\n") for line in lines):
         raise UserError(
-            f"{len(lines)} lines where the saved state is at step {count}",
+            f"{len(lines)} lines where the saved state needs {count}",
             where=str(path),
             fix=f"empty {path.parent}: the stage then starts anew",
         )

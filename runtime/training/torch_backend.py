@@ -31,6 +31,8 @@ from runtime.training.ranks import Ranks
 from runtime.training.schedule import check_schedule
 from runtime.training.sealed import write_sealed
 from runtime.training.trainer import Trainer
+from runtime.training.validation import Validation, open_held_out
+from runtime.training.watch import Watchers
 
 
 def train(
@@ -47,12 +49,14 @@ def train(
     stats: dict[str, Any],
     bos_eos: tuple[int, int] | None = None,
     ranks: Ranks | None = None,
+    held_out: Path | None = None,
     stop: Callable[[], bool] = interruption.requested,
 ) -> None:
     """Train one stage from its start, or from the newest whole state under `resume`.
 
     `tokens` are token directories in the order of the blend's datasets; `init` is the output of the stage
-    before; `tokenizer` a tokenizer.json to put beside the weights. A line of metrics is one optimizer step:
+    before; `tokenizer` a tokenizer.json to put beside the weights; `held_out` the text that the job measures on
+    (`validation`). A line of metrics is one optimizer step:
     `step` (from 1), `loss` (nats per predicted token, before the update), `lr`, `grad_norm` (before
     clipping), `tokens` (so far, padding included). Every rank of `ranks` calls this with the same job; rank 0
     reads `init` and `resume` and writes. Raises UserError for a job, data or state that cannot be used, and on a
@@ -67,13 +71,16 @@ def train(
         "threads": threads,
         "freed_memory_kept": keep_freed_memory(),
     }
-    recorder = Recorder(job, resume, ranks.leads, progress)
+    watchers = Watchers(device.torch, device.precision, ranks.here.size)
+    recorder = Recorder(job, resume, ranks.leads, progress, watchers)
     with reproducible(threads):
         batches = open_batches(job, tokens, blend)
         loss_tokens = batches.loss_tokens()
         with ranks.group(device.torch):
             trainer = Trainer.start(job, device, init, ranks)
             first = trainer.restore(resume)
+            if job.validate_every and held_out is not None:
+                recorder.validation = Validation(job, open_held_out(job, held_out), trainer.score, ranks)
             seconds = run_steps(trainer, job, batches, ranks, recorder, first, stop)
         if not ranks.leads:
             return

@@ -7,15 +7,12 @@ on all. A step draws no random numbers, so that ranks have none to keep apart.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
-import cattrs
 import numpy as np
 import torch
 from torch import Tensor
@@ -30,6 +27,7 @@ from runtime.training.loop import Judge, Step
 from runtime.training.model import LlamaForCausalLM, build_model
 from runtime.training.ranks import Ranks
 from runtime.training.schedule import learning_rate
+from runtime.training.score import Ints, LogProbs, label_log_probs
 from runtime.training.sealed import latest, read_sealed, step_directory, write_latest, write_whole
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -78,6 +76,10 @@ class Trainer:
         means = {name: (by_source[name] / count, count) for name, count in sources.items()}
         return Step(loss=loss, norm=norm, verdict=verdict, sources=means)
 
+    def score(self, ids: Ints, labels: Ints) -> LogProbs:
+        """The log-probability of each label under the model as it is now, in fp32 whatever it trains in."""
+        return label_log_probs(self.model, ids, labels, self.device.torch)
+
     def save_for_resume(self, resume: Path, step: int) -> None:
         """Keep all that the steps after `step` depend on, whole or not at all."""
         if not self.ranks.leads:
@@ -85,7 +87,7 @@ class Trainer:
         tensors = {**self._weights(), **self.moments(), "rng.cpu": torch.get_rng_state()}
         if self.device.torch.type == "cuda":
             tensors["rng.cuda"] = torch.cuda.get_rng_state()
-        write_latest(resume, step, tensors, {**self.facts(step), "job": _identity(self.job)})
+        write_latest(resume, step, tensors, {**self.facts(step), "job": self.job.identity})
 
     def save_for_stage(self, directory: Path, step: int) -> None:
         """Write weights and moments after `step`, for a stage that does not start from this one's end."""
@@ -108,7 +110,7 @@ class Trainer:
         if found is None:
             return 0
         tensors, facts = found
-        if facts["job"] != _identity(self.job):
+        if facts["job"] != self.job.identity:
             raise UserError(f"the state at step {facts['step']} is of another job", where=str(resume), fix="empty it")
         self._load(tensors, facts, resume)
         torch.set_rng_state(tensors["rng.cpu"])
@@ -247,10 +249,3 @@ def _check_continuity(job: TrainJob, last_rate: float, where: Path) -> None:
             where=str(where),
             fix="start where the stage before ended, or take its weights only",
         )
-
-
-def _identity(job: TrainJob) -> str:
-    """A digest of what the job computes: two attempts share it, even where they run differently."""
-    roles = {field.name: field.metadata.get("role") for field in attrs.fields(TrainJob)}
-    computed = {name: value for name, value in cattrs.unstructure(job).items() if roles[name] is None}
-    return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()
