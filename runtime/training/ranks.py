@@ -112,9 +112,12 @@ class Ranks:
     # -- the training
 
     @contextmanager
-    def group(self, device: torch.device) -> Iterator[None]:
-        """The process group of the block, which all ranks enter and leave together; each with its own device."""
-        if self.here.size == 1:
+    def group(self, device: torch.device, *, always: bool = False) -> Iterator[None]:
+        """The process group of the block, which all ranks enter and leave together; each with its own device.
+
+        One rank alone has none, unless it `always` wants one: Megatron works in groups only.
+        """
+        if self.here.size == 1 and not always:
             yield
             return
         self._device = device
@@ -122,7 +125,7 @@ class Ranks:
         with self._in_touch("no process group"):
             dist.init_process_group(
                 "nccl" if cuda else "gloo",
-                store=PrefixStore("group", self._store),
+                store=PrefixStore("group", self._store) if self._store else dist.HashStore(),
                 rank=self.here.rank,
                 world_size=self.here.size,
                 timeout=COLLECTIVE_TIMEOUT,

@@ -1,0 +1,299 @@
+"""The Megatron back end: trains a `TrainJob` with megatron-core on any split over tensor, pipeline and data ranks.
+
+Not NeMo's loop and not Megatron-LM's: the run is `runtime.training.loop`'s, the batches are those that every back end
+reads, and the learning rate is the job's own schedule. Megatron-core gives the model, its schedules of micro batches,
+gradient buffers, the optimizer and distributed checkpoints. Without CUDA it runs on Gloo (`cpu`), for a look at
+everything but speed.
+
+`resume/step-*/` are Megatron's distributed checkpoints, sealed; a run goes on from one at any number of ranks and any
+split. What a finished stage leaves is what the torch back end leaves, so that either can follow the other.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor
+
+from compiler.emit.megatron import padded_vocab_size
+from compiler.errors import UserError
+from compiler.trainjob import TrainJob
+from runtime import interruption
+from runtime.training import handover, kernels
+from runtime.training.checkpoint import save_hf_weights
+from runtime.training.checks import check_stage, check_whole_micro_batches
+from runtime.training.data import IGNORE, Batch, open_batches
+from runtime.training.device import Device, choose_device, reproducible
+from runtime.training.loop import Judge, Recorder, Step, copy_records, run_steps
+from runtime.training.megatron import cpu
+from runtime.training.ranks import Ranks
+from runtime.training.sealed import (
+    begin_aside,
+    drop_old,
+    latest_directory,
+    put_in_place,
+    seal,
+    step_directory,
+    write_sealed,
+)
+
+
+def train(
+    job: TrainJob,
+    *,
+    tokens: list[Path],
+    blend: Path,
+    init: Path | None,
+    out: Path,
+    resume: Path,
+    threads: int,
+    tokenizer: Path | None,
+    progress: Callable[[int, int, str], None],
+    stats: dict[str, Any],
+    bos_eos: tuple[int, int] | None = None,
+    ranks: Ranks | None = None,
+    stop: Callable[[], bool] = interruption.requested,
+    held_out: Path | None = None,
+) -> None:
+    """Train one stage as `torch_backend.train` does; all ranks see `init` and `resume` on one file system.
+
+    Raises what that raises, and UserError where megatron-core is missing or does not take the job.
+    """
+    ranks = ranks or Ranks.one()
+    check_job(job, init, ranks.here.size)
+    device = choose_device(job.precision, ranks.here)
+    choice = prepare(job, device)
+    environment = {**device.describe(), "ranks": ranks.here.size, "threads": threads, "kernels": choice.describe()}
+    from runtime.training.megatron import build
+
+    job = attrs.evolve(job, precision=device.precision)
+    recorder = Recorder(job, resume, ranks.leads, progress)
+    with reproducible(threads), ranks.group(device.torch, always=True), build.groups(job):
+        batches = open_batches(job, tokens, blend)
+        engine = MegatronEngine(job, build.build(job, choice, device), device, ranks)
+        first = engine.start(init, resume)
+        seconds = run_steps(engine, job, batches, ranks, recorder, first, stop)
+        engine.write_outputs(out, resume, tokenizer, bos_eos)
+        if not ranks.leads:
+            return
+    (out / "log" / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
+    stats.update(recorder.summary(first, seconds), loss_tokens=batches.loss_tokens(), kernels=choice.describe())
+
+
+def check_job(job: TrainJob, init: Path | None, ranks: int = 1) -> None:
+    """Raise UserError for a job that Megatron cannot run as it is written, or not in that many processes."""
+    check_stage(job, init, ranks)
+    check_whole_micro_batches(job)
+    if job.parallelism.fully_sharded:
+        raise UserError(f"stage {job.stage} wants its weights sharded; Megatron splits them by tensor and pipeline")
+    if padded_vocab_size(job) != job.model.vocab_size:
+        raise UserError(
+            f"stage {job.stage}: {job.parallelism.tensor} tensor-parallel ranks cannot share the "
+            f"{job.model.vocab_size} rows of the vocabulary evenly",
+            fix="make vocab_size a multiple of parallelism.tensor: padded rows would enter the loss",
+        )
+
+
+def prepare(job: TrainJob, device: Device) -> kernels.KernelChoice:
+    """Choose kernels and make ready what Megatron looks at while it is imported; UserError where it is missing."""
+    choice = kernels.choose(job.kernels, kernels.probe(), device.torch.type)
+    kernels.hide_not_taken(choice)
+    needs_cpu = device.torch.type != "cuda"
+    if needs_cpu:
+        cpu.install()
+    try:
+        import megatron.core  # noqa: F401 - whether it is there
+    except ImportError as error:
+        raise UserError(
+            f"megatron-core cannot be imported: {error}",
+            fix="`make install-training`, and name its interpreter in the profile's class train (python = ...)",
+        ) from error
+    if needs_cpu:
+        cpu.install_in_megatron()
+    return choice
+
+
+@attrs.define(eq=False)
+class MegatronEngine:
+    """A rank's part of the model and the optimizer: the `Engine` of this back end."""
+
+    job: TrainJob
+    built: Any
+    device: Device
+    ranks: Ranks
+
+    def start(self, init: Path | None, resume: Path) -> int:
+        """Take up the newest whole state under `resume`, else what the job starts from; the steps behind it."""
+        found = latest_directory(resume) if self.ranks.leads else None
+        step = self.ranks.agree(found[1]["step"] if found else 0)
+        if not step:
+            begin = handover.start_of(self.job, init, handover.weight_sizes(self.job.model))
+            _state().fill(self.built, self.job.model, begin.tensor, begin.optimizer_steps)
+            return 0
+        if found and found[1]["job"] != handover.identity(self.job):
+            raise UserError(f"the state at step {step} is of another job", where=str(resume), fix="empty it")
+        _state().load(self.built, step_directory(resume, step))
+        return step
+
+    def update(self, batch: Batch, rate: float, judge: Judge) -> Step:
+        """One optimizer step: the gradient over all ranks, the judgement, and if that allows it the update."""
+        sums, counted = self._gradients(batch), batch.tokens_by_source()
+        loss = float(sums.sum()) / batch.loss_tokens
+        optimizer = self.built.optimizer
+        optimizer.prepare_grads()
+        norm = float(optimizer.get_grad_norm())
+        verdict = judge(loss, norm)
+        if not verdict.skip:
+            self._step(rate, norm)
+        by_source = dict(zip(batch.names, sums.tolist(), strict=True))
+        return Step(
+            loss=loss,
+            norm=norm,
+            verdict=verdict,
+            sources={name: (by_source[name] / count, count) for name, count in counted.items()},
+        )
+
+    def _gradients(self, batch: Batch) -> Tensor:
+        """Add up the gradient of the batch's mean loss; sums of losses by data set, float64, the same on every rank."""
+        from megatron.core import parallel_state
+        from megatron.core.pipeline_parallel.schedules import get_forward_backward_func
+
+        self.built.chunk.zero_grad_buffer()
+        self.built.optimizer.zero_grad()
+        part = batch.part(parallel_state.get_data_parallel_rank(), self.job.parallelism.data)
+        micro = list(micro_batches(part, self.job.micro_batch))
+        kept = get_forward_backward_func()(
+            forward_step_func=self._forward,
+            data_iterator=iter(micro),
+            model=[self.built.chunk],
+            num_microbatches=len(micro),
+            seq_length=part.ids.shape[1],
+            micro_batch_size=self.job.micro_batch,
+            forward_only=False,
+        )
+        sums = torch.zeros(len(batch.names), dtype=torch.float64, device=self.device.torch)
+        if parallel_state.is_pipeline_last_stage() and parallel_state.get_tensor_model_parallel_rank() == 0:
+            sums += sum(losses["sums"] for losses in kept)
+        return self.ranks.add(sums)
+
+    def _forward(self, batches: Iterator[dict[str, Tensor]], model: Any) -> tuple[Tensor, Callable[[Tensor], Any]]:
+        """What Megatron's schedules call for each micro batch: the output, and the loss of it."""
+        batch = {name: tensor.to(self.device.torch) for name, tensor in next(batches).items()}
+        members = batch.pop("members")
+        if self.job.parallelism.context > 1:
+            from megatron.core.utils import get_batch_on_this_cp_rank
+
+            batch = get_batch_on_this_cp_rank(batch)
+        losses_BS = model(batch["tokens"], batch["position_ids"], None, labels=batch["labels"])
+        mask_BS = batch["loss_mask"]
+
+        def loss(losses_BS: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+            masked = losses_BS.float() * mask_BS
+            sums = members @ masked.detach().sum(1, dtype=torch.float64)
+            return masked.sum(), mask_BS.sum().to(torch.int), {"sums": sums}
+
+        return losses_BS, loss
+
+    def _step(self, rate: float, norm: float) -> None:
+        """Clip by the norm and update, as Megatron's optimizer does when it is not asked in between."""
+        from megatron.core.optimizer.clip_grads import clip_grad_by_total_norm_fp32
+
+        optimizer, settings = self.built.optimizer, self.job.optimizer
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+            group["weight_decay"] = settings.weight_decay * group["wd_mult"]  # Megatron's scheduler would do it
+        parameters = optimizer.get_parameters()
+        if settings.clip_norm > 0 and parameters:
+            clip_grad_by_total_norm_fp32(parameters, settings.clip_norm, norm)
+        optimizer.step_with_ready_grads()
+
+    def save_for_resume(self, resume: Path, step: int) -> None:
+        """Keep a distributed checkpoint after `step` steps, whole or not at all, and drop all but the last two."""
+        target = step_directory(resume, step)
+        aside = self._saved_aside(target)
+        if self.ranks.leads:
+            seal(aside, {**self._facts(step), "job": handover.identity(self.job)})
+            put_in_place(aside, target)
+            drop_old(resume)
+        self.ranks.barrier()
+
+    def save_for_stage(self, directory: Path, step: int) -> None:
+        """Write weights and moments after `step`, for a stage that does not start from this one's end."""
+        found = self._portable(directory.with_name("portable"))
+        if self.ranks.leads:
+            weights, moments = found
+            aside = begin_aside(directory)
+            named = {f"model.{name}": tensor for name, tensor in weights.items()}
+            write_sealed(aside, named | moments, self._facts(step))
+            put_in_place(aside, directory)
+        self.ranks.barrier()
+
+    def write_outputs(self, out: Path, resume: Path, tokenizer: Path | None, bos_eos: tuple[int, int] | None) -> None:
+        """Write what the stage leaves behind, by rank 0."""
+        weights, moments = self._portable(resume / "portable")
+        if self.ranks.leads:
+            save_hf_weights(weights, self.job.model, out / "checkpoint", tokenizer, bos_eos)
+            write_sealed(out / "state", moments, self._facts(self.job.steps))
+            copy_records(self.job, resume, out)
+        self.ranks.barrier()
+
+    def _saved_aside(self, target: Path) -> Path:
+        """A distributed checkpoint beside `target`, written by all ranks."""
+        aside = target.with_name("aside")
+        if self.ranks.leads:
+            begin_aside(target)
+        self.ranks.barrier()
+        _state().save(self.built, aside)
+        self.ranks.barrier()
+        return aside
+
+    def _portable(self, target: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """On rank 0 all weights and all moments by Hugging Face name, by way of a checkpoint; nothing elsewhere."""
+        aside = self._saved_aside(target)
+        if not self.ranks.leads:
+            return {}, {}
+        read = _state().whole
+        weights = read(aside, self.job.model, "weight")
+        moments = {
+            f"{kind}.{name}": tensor
+            for kind in handover.MOMENTS
+            for name, tensor in read(aside, self.job.model, kind).items()
+        }
+        shutil.rmtree(aside)
+        return weights, moments
+
+    def _facts(self, step: int) -> dict[str, Any]:
+        return handover.facts(self.job, step, _state().optimizer_steps(self.built))
+
+
+def micro_batches(batch: Batch, size: int) -> Iterator[dict[str, Tensor]]:
+    """A batch in Megatron's terms, `size` sequences at a time; all are of the batch's full length.
+
+    `members` is float64 [data sets, sequences], 1 where a sequence is of a data set.
+    """
+    positions = torch.arange(batch.ids.shape[1]).expand(size, -1)
+    members = torch.from_numpy(batch.sources == np.arange(len(batch.names))[:, None]).double()
+    for start in range(0, len(batch.ids), size):
+        labels = batch.labels[start : start + size]
+        counted = labels != IGNORE
+        yield {
+            "tokens": torch.from_numpy(batch.ids[start : start + size]),
+            "labels": torch.from_numpy(np.where(counted, labels, 0)),
+            "loss_mask": torch.from_numpy(counted).float(),
+            "position_ids": positions,
+            "members": members[:, start : start + size],
+        }
+
+
+def _state() -> Any:
+    """`megatron.state`, which imports Megatron: after `prepare`."""
+    from runtime.training.megatron import state
+
+    return state
