@@ -2,8 +2,9 @@
 
     python -m runtime.probe REQUEST.json
 
-The request says which directories to try and which modules to import; the answer is written beside it, with the suffix
-`.answer`. Loads the standard library only, so that it also runs where what it looks for is missing.
+The request says which directories to try, which modules to import and whether the node is to train; the answer is
+written beside it, with the suffix `.answer`. Loads the standard library only, so that it also runs where what it looks
+for is missing.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ HERE, THERE = "here", "there"
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Everything that is looked at, as plain data. Errors are texts; an empty one means that it worked."""
     return {
+        "training": training() if request.get("training") else None,  # first: it hides what would mislead Megatron
         "host": platform.node(),
         "python": sys.executable,
         "code": code_version(),
@@ -117,6 +119,16 @@ def gpus() -> dict[str, Any]:
     except Exception as error:
         return {"count": 0, "visible": visible, "error": _in_words(error)}
     return {"count": torch.cuda.device_count(), "visible": visible, "error": ""}
+
+
+def training() -> dict[str, Any]:
+    """What the node has to train with (`runtime.training.installed.look`), or why that cannot be looked at."""
+    try:
+        from runtime.training.installed import look
+
+        return {**look(load_nemo=True), "error": ""}
+    except Exception as error:  # as where attrs is missing
+        return {"error": _in_words(error)}
 
 
 def _failure(step: Callable[[], object]) -> str:

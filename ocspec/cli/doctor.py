@@ -60,6 +60,8 @@ def run(args: Namespace) -> int:
     profile = arguments.profile_called(args.profile) if args.profile else None
     on_slurm = profile is not None and profile.dispatch == "slurm"
     findings = [*_machine(), _disk(store), *_packages({"slurm"} if on_slurm else set()), _pip(), *_programs(on_slurm)]
+    if not on_slurm:
+        findings += _training()
     if profile and on_slurm:
         findings += _cluster(profile, store, args.timeout)
     missing = [finding for finding in findings if finding.verdict == "missing"]
@@ -164,6 +166,14 @@ def _pip() -> Finding:
         return Finding("pip", "ok", version("pip"))
     except PackageNotFoundError:
         return Finding("pip", "absent", "not installed", "PyPI sources need it: python -m ensurepip")
+
+
+def _training() -> Iterator[Finding]:
+    """What this interpreter could train with; torch is loaded only where there are kernels that link to it."""
+    from ocspec.cli import training_findings
+    from runtime.training.installed import look
+
+    yield from training_findings.findings({**look(load_nemo=False), "error": ""})
 
 
 def _programs(on_slurm: bool) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from compiler.plan import TaskClass
+from ocspec.cli import training_findings
 from ocspec.cli.findings import Finding
 from ocspec.cli.probe_jobs import Probe
 from ocspec.cli.shared_directory import Shared
@@ -82,6 +83,8 @@ def _answered(
     yield from _limits(answer["limits"])
     if answer["gpus"] is not None:
         yield _gpus(answer["gpus"])
+    if answer["training"] is not None:
+        yield from training_findings.findings(answer["training"])
     yield _controller(probe.controller, supervise)
 
 

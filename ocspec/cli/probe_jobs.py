@@ -149,6 +149,7 @@ def _submit(probe: Probe) -> None:
         "places": {name: str(sides.path) for name, sides in probe.places.items()},
         "imports": imports(probe.classes),
         "gpus": probe.gpus,
+        "training": "train" in probe.classes,
     }
     probe.file.write_text(json.dumps(wanted), encoding="utf-8")
     options = _options(probe)

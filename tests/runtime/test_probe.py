@@ -55,6 +55,23 @@ def test_it_answers_where_nothing_is_installed(tmp_path: Path) -> None:
     assert (place / probe.THERE).read_text() == "token"
 
 
+def test_what_there_is_to_train_with_is_asked_of_training_nodes_only(tmp_path: Path) -> None:
+    """Where even attrs is missing, the answer says so."""
+    request = {"token": "", "places": {}, "imports": [], "gpus": 0}
+    assert probe.answer(request)["training"] is None
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps({**request, "training": True}))
+    for flags in ([], ["-S"]):
+        subprocess.run([sys.executable, *flags, "-m", "runtime.probe", str(file)], cwd=ROOT, timeout=60, check=True)
+        found = json.loads(file.with_suffix(".answer").read_text())["training"]
+        if flags:
+            assert "No module named 'attrs'" in found["error"] or "No module named 'attr'" in found["error"]
+        else:
+            assert found["error"] == ""
+            assert found["torch"]["version"]
+            assert found["kernels"]["chosen"] in {"fused", "portable"}
+
+
 @pytest.mark.parametrize(
     ("step", "spoil"),
     [

@@ -69,6 +69,24 @@ def test_programs_that_are_not_there_say_what_follows(ocspec, monkeypatch) -> No
         assert findings[program]["fix"]
 
 
+def test_what_there_is_to_train_with_limits_and_is_no_fault(ocspec) -> None:
+    """The torch back end needs none of it."""
+    code, findings = found(ocspec)
+    assert code == 0
+    assert {"kernels", "megatron-core", "nemo-toolkit"} <= set(findings)
+
+
+def test_a_package_that_merely_is_called_apex_is_named(ocspec, monkeypatch, tmp_path: Path) -> None:
+    """It is not imported for that."""
+    (tmp_path / "apex").mkdir()
+    (tmp_path / "apex" / "__init__.py").write_text("raise SystemExit(3)")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    code, findings = found(ocspec)
+    assert code == 0
+    assert findings["apex"]["verdict"] == "absent"
+    assert f"at {tmp_path}/apex is not NVIDIA's Apex" in findings["apex"]["found"]
+
+
 def slurm_profile(**entries: str) -> None:
     lines = [f'{name} = "{value}"' for name, value in entries.items()]
     Path("ocspec.toml").write_text("\n".join(["[profiles.lab]", 'dispatch = "slurm"', *lines, ""]))

@@ -48,6 +48,16 @@ def test_a_node_that_works(answered: Probe) -> None:
     assert next(several).what == "node of data/train: python"
 
 
+def test_what_a_training_node_has_is_said_too(answered: Probe) -> None:
+    """Its own words are those of `training_findings`; what limits it is no fault."""
+    assert answered.answer is not None
+    answered.answer["training"] = on_node.training()
+    found = said(answered)
+    assert list(found)[-5:-1] == ["torch", "kernels", "megatron-core", "nemo-toolkit"]
+    answered.answer["training"] = {"error": "ModuleNotFoundError: No module named 'attrs'"}
+    assert said(answered)["kernels"].verdict == "missing"
+
+
 def put(*path: str, value: Any) -> Callable[[dict[str, Any]], None]:
     def change(answer: dict[str, Any]) -> None:
         *way, last = path
