@@ -415,6 +415,21 @@ SELECT doc_id, repo, language, content FROM (
     }
 
 
+def held_out_text(op: ir.HeldOutText) -> dict[str, str]:
+    """Held-out documents, of each language all or a seeded sample up to a number of bytes."""
+    limit = f"WHERE before < {op.max_bytes}\n" if op.max_bytes else ""
+    return {
+        "held_out": f"""\
+SELECT doc_id, language, content FROM (
+  SELECT doc_id, language, content,
+    sum(bytes) OVER (PARTITION BY language ORDER BY {seeded_order(op.seed)}) - bytes AS before
+  FROM documents
+  WHERE held_out
+)
+{limit}ORDER BY doc_id"""
+    }
+
+
 def _number(value: float | None) -> str:
     return "NULL::DOUBLE" if value is None else f"{value!r}::DOUBLE"
 
@@ -432,6 +447,7 @@ QUERIES: dict[type[ir.Operator], Callable[[Any], dict[str, str]]] = {
     ir.SettleWeb: settle_web,
     ir.TrainBPE: train_bpe,
     ir.Pack: pack,
+    ir.HeldOutText: held_out_text,
     ir.EncodePairs: encode_pairs,
     ir.BitsPerByte: held_out,
     ir.NGram: held_out,

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from fractions import Fraction
 
+import attrs
 import pytest
+import yaml
 
+from compiler import ir
+from compiler.emit.megatron import ddp_config, optimizer_config, transformer_config
 from compiler.emit.training import training_configs
 from compiler.plan import CONVERTER, Plan
-from compiler.trainjob import TrainJob
+from compiler.trainjob import SchedulePhase, TrainJob
 
 
 def configs(plan: Plan) -> dict[str, str]:
@@ -31,9 +35,9 @@ def test_configs_of_the_mini(mini_plan: Plan, golden: Callable[[str, str], None]
 
 
 def test_configs_of_the_8b(full_scale: dict[str, Plan], golden: Callable[[str, str], None]) -> None:
-    """Every stage as data and as NeMo's settings."""
+    """Every stage as data, as Megatron's arguments, as NeMo's settings and as Bridge's, of one launch or two."""
     found = configs(full_scale["8b"])
-    assert len(found) == 12
+    assert len(found) == 4 * 4 + 1
     for name, text in found.items():
         golden(f"training/8b/{name}", text)
 
@@ -54,22 +58,40 @@ def test_a_job_on_disk_is_the_job(full_scale: dict[str, Plan]) -> None:
 DERIVED = {"steps", "tokens", "parameters", "devices"}
 
 
+def test_configs_of_the_1_5b(full_scale: dict[str, Plan], golden: Callable[[str, str], None]) -> None:
+    """One phase a stage, so one launch of Bridge each."""
+    found = configs(full_scale["1_5b"])
+    assert len(found) == 4 * 4
+    for name, text in found.items():
+        golden(f"training/1_5b/{name}", text)
+
+
 @pytest.mark.parametrize("stage", ["pretrain", "anneal", "sft_1", "sft_2"])
-def test_nemo_is_told_the_same_as_the_job(full_scale: dict[str, Plan], stage: str) -> None:
-    """The figures of the job, under NeMo's names."""
-    task = full_scale["8b"].task(f"{stage}/train")
-    job, text = task.op.job, training_configs(task.op)["nemo.yaml"]
-    settings: dict[str, Any] = dict(re.findall(r"^ *(\w+): ([^\s#]+)(?:  #.*)?$", text, flags=re.MULTILINE))
-    assert int(settings["max_steps"]) == sum(batch.steps for batch in job.batches)
-    assert int(settings["num_layers"]) * job.model.layer_parameters < job.model.parameters
-    assert int(settings["seq_length"]) == job.batches[-1].sequence_length
-    assert int(settings["tensor_model_parallel_size"]) == job.parallelism.tensor
-    assert float(settings["clip_grad"]) == job.optimizer.clip_norm
-    assert int(settings["devices"]) * int(settings["num_nodes"]) == job.parallelism.devices
-    assert int(settings["devices"]) == task.resources.gpus
-    assert settings["precision"] == "bf16-mixed"
-    assert text.count("shape:") == len(job.schedule)
-    assert text.count("global_batch_size:") == len(job.batches)
+@pytest.mark.parametrize("size", ["1_5b", "8b"])
+def test_nemo_is_told_the_same_as_the_job(full_scale: dict[str, Plan], size: str, stage: str) -> None:
+    """The figures of the job, under NeMo's names; nothing of it is left out."""
+    task = full_scale[size].task(f"{stage}/train")
+    assert isinstance(task.op, ir.TrainNeMo)
+    job, settings = task.op.job, yaml.safe_load(training_configs(task.op)["nemo.yaml"])
+    transformer = transformer_config(job)
+    assert {**settings["model"], **settings["strategy"]}.items() >= transformer.items()
+    assert settings["model"]["seq_length"] == job.model.max_positions
+    assert settings["optim"] == optimizer_config(job)
+    assert settings["strategy"]["ddp"] == ddp_config(job)
+    trainer = settings["trainer"]
+    assert trainer["max_steps"] == sum(batch.steps for batch in job.batches)
+    assert trainer["devices"] * trainer["num_nodes"] == job.parallelism.devices
+    assert trainer["devices"] == task.resources.gpus
+    assert trainer["precision"] == "bf16-mixed"
+    assert [SchedulePhase(**phase) for phase in settings["schedule"]] == list(job.schedule)
+    phases = [(b.steps, b.global_batch, b.sequence_length) for b in job.batches]
+    assert [(p["steps"], p["global_batch_size"], p["seq_length"]) for p in settings["data"]["phases"]] == phases
+    assert settings["data"]["micro_batch_size"] == job.micro_batch
+    assert sum(Fraction(share) for share in settings["data"]["blend"].values()) == (0 if job.kind == "finetune" else 1)
+    assert settings["checkpoint"] == {"every_n_train_steps": job.checkpoint_every, "save_at": job.save_at}
+    assert settings["start"] == {"from": job.start_from, "step": job.start_step}
+    assert settings["guard"] == attrs.asdict(job.guard)
+    assert (settings["kernels"], settings["seed"]) == (job.kernels, job.seed)
 
 
 def test_no_path_or_name_of_a_machine_is_in_a_config(full_scale: dict[str, Plan]) -> None:
