@@ -136,7 +136,6 @@ class Recorder:
     def open(self, first: int) -> Iterator[None]:
         """Go on with the logs after `first` steps; UserError where they have fewer lines."""
         self._tokens = sum(tokens_of(self.job, step) for step in range(first))
-        self.resume.mkdir(parents=True, exist_ok=True)
         with self._own_logs(first), self.validation.open(self.resume, first) if self.validation else nullcontext():
             self._began = time.perf_counter()
             yield
@@ -146,6 +145,7 @@ class Recorder:
         if not self.leads:
             yield
             return
+        self.resume.mkdir(parents=True, exist_ok=True)
         with (
             StepLog(self.resume / "metrics.jsonl", first) as self._metrics,
             StepLog(self.resume / "timings.jsonl", first) as self._timings,

@@ -76,6 +76,7 @@ def attempt(arguments: dict[str, Any], out: Path, resume: Path, point: str) -> N
         tokenizer=None,
         progress=progress,
         stats={},
+        held_out=Path(arguments["held_out"]) if "held_out" in arguments else None,
     )
 
 

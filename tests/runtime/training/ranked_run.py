@@ -71,6 +71,7 @@ def rank(arguments: dict[str, Any], group: dict[str, Any], environment: dict[str
             stats={},
             ranks=ranks,
             stop=between_steps,
+            held_out=Path(arguments["held_out"]) if "held_out" in arguments else None,
         )
 
 
