@@ -57,7 +57,8 @@ def resources(op: ir.Operator) -> Resources:
         if op.job.backend == "torch":  # small models, on processors where there are no devices
             gpus = devices if devices * nodes > 1 else 0
             return Resources(task_class="train", cpus=2 * devices, memory_mb=4096 * devices, gpus=gpus, nodes=nodes)
-        return Resources(task_class="train", cpus=64, memory_mb=512_000, gpus=devices, nodes=nodes)
+        cpus, memory_mb = 8 * devices, 64_000 * devices  # of a node with eight devices: 64 and 512 GB
+        return Resources(task_class="train", cpus=cpus, memory_mb=memory_mb, gpus=devices, nodes=nodes)
     if isinstance(op, ir.Benchmark):
         return Resources(task_class="eval", cpus=8, memory_mb=65_536, gpus=1)
     if isinstance(op, ir.BitsPerByte | ir.NGram):

@@ -84,6 +84,20 @@ def test_torch_asks_in_proportion_to_its_devices(mini_plan: Plan) -> None:
     assert figures == [(2, 4096, 0, 1), (8, 16_384, 4, 1), (16, 32_768, 8, 2)]
 
 
+@pytest.mark.parametrize(
+    ("devices", "figures"), [(1, (8, 64_000, 1, 1)), (4, (32, 256_000, 4, 1)), (16, (64, 512_000, 8, 2))]
+)
+def test_megatron_asks_in_proportion_to_its_devices(
+    full_scale: dict[str, Plan], devices: int, figures: tuple[int, ...]
+) -> None:
+    """A whole node's processors and memory are for a whole node's devices; one device is a GPU, too."""
+    op = full_scale["8b"].task("pretrain/train").op
+    assert isinstance(op, ir.TrainNeMo)
+    for kind in (ir.TrainNeMo, ir.TrainMegatron):
+        asked = resources(kind(job=attrs.evolve(op.job, parallelism=Parallelism(data=devices))))
+        assert (asked.cpus, asked.memory_mb, asked.gpus, asked.nodes) == figures
+
+
 def test_every_task_of_a_benchmark_has_a_gpu(full_scale: dict[str, Plan]) -> None:
     """Generation without one takes days."""
     asked = [task.resources for task in full_scale["8b"].tasks if isinstance(task.op, ir.Benchmark)]
