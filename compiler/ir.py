@@ -397,6 +397,17 @@ class Pack(Operator):
     seed: int = 0
 
 
+@operator("text.held_out", version=1, held_out="files")
+class HeldOutText(Operator):
+    """Held-out documents as a stage measures itself on them: token files, and each document's language and bytes.
+
+    Of each language a seeded sample up to `max_bytes` bytes; 0: all.
+    """
+
+    max_bytes: int = 0
+    seed: int = 0
+
+
 @operator("instruct.make_pairs", version=1, pairs="table")
 class MakePairs(Operator):
     """Instruction pairs out of source code: signature and docstring -> body."""

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ocspec.base import DOC, EXECUTION, Sequences, Spec, Steps, Tokens
+from ocspec.base import DOC, EXECUTION, Bytes, Sequences, Spec, Steps, Tokens
 from ocspec.mixture import Mixture
 from ocspec.sources import Name
 
@@ -131,6 +131,9 @@ class Stage(_Train):
     guard: Guard = Field(default=Guard(), description="Of losses that are not finite, or jump.")
     validate_every: Steps = Field(
         default=0, ge=0, description="Steps between two measurements of bits per byte on held-out text; 0: none."
+    )
+    validate_bytes: Bytes = Field(
+        default=1_000_000, ge=0, description="Held-out text of each language to measure on, a seeded sample; 0: all."
     )
     checkpoint_every: Annotated[Steps, EXECUTION] = Field(
         default=0, ge=0, description="Steps between checkpoints; 0: at the end only."

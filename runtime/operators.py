@@ -31,6 +31,7 @@ RUNTIMES: dict[str, str] = {
     "text.import_tokenizer": "runtime.data.operators.tokens:import_tokenizer",
     "text.encode": "runtime.data.operators.tokens:encode",
     "text.pack": "runtime.data.operators.tokens:pack",
+    "text.held_out": "runtime.data.operators.held_out:held_out_text",
     "mix.draw": "runtime.data.operators.mix:draw",
     "mix.draw_samples": "runtime.data.operators.mix:draw_samples",
     "instruct.make_pairs": "runtime.data.operators.instructions:make_pairs",

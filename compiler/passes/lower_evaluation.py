@@ -7,7 +7,7 @@ from typing import Any
 
 from compiler import ir
 from compiler.draft import Draft
-from compiler.passes.lower_tokens import TOKENIZER
+from compiler.passes.lower_tokens import TOKENIZER, held_out_documents
 from compiler.plan import Input, Task
 from ocspec.evaluation import Benchmark, BitsPerByte, Evaluation
 from ocspec.training import Pretrain, Stage
@@ -36,7 +36,7 @@ def _tasks(draft: Draft, evaluation: Evaluation, stage: Stage, number: int) -> l
         task_id = f"{stage.name}/{evaluation.name}"
         return [Task(id=task_id, op=op, inputs=(checkpoint, tokenizer), **common)]
     assert isinstance(evaluation, BitsPerByte)
-    held_out = tuple(Input(role="documents", task=task) for task in _held_out(draft))
+    held_out = held_out_documents(draft)
     sample: dict[str, Any] = {
         "stage": stage.name,
         "languages": tuple(sorted(evaluation.languages)),
@@ -64,11 +64,6 @@ def _tasks(draft: Draft, evaluation: Evaluation, stage: Stage, number: int) -> l
             )
         )
     return tasks
-
-
-def _held_out(draft: Draft) -> list[str]:
-    """The clean documents of all data sets, each once: held-out ones are marked among them."""
-    return list(dict.fromkeys(tasks.documents for tasks in draft.datasets.values()))
 
 
 def _seen(draft: Draft, stage: Stage, number: int) -> list[Input]:

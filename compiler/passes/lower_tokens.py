@@ -60,6 +60,12 @@ def chosen(draft: Draft, dataset: str, suffix: str = "") -> tuple[Input, ...]:
     return documents, Input(role=f"selection{suffix}", task=tasks.selection)
 
 
+def held_out_documents(draft: Draft) -> tuple[Input, ...]:
+    """The clean documents of all data sets, each once: held-out ones are marked among them."""
+    tasks = dict.fromkeys(tasks.documents for tasks in draft.datasets.values())
+    return tuple(Input(role="documents", task=task) for task in tasks)
+
+
 def shares(mixture: Mixture) -> tuple[ir.DatasetShare, ...]:
     """Exact shares of a mixture, sorted by data set, summing to one."""
     weights = {part.dataset: exact_share(part.weight) for part in mixture.parts}

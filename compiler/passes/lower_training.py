@@ -7,7 +7,7 @@ from typing import Any
 from compiler import ir
 from compiler.draft import Draft
 from compiler.passes.lower_decontamination import lower_decontamination
-from compiler.passes.lower_tokens import TOKENIZER, chosen, shares
+from compiler.passes.lower_tokens import TOKENIZER, chosen, held_out_documents, shares
 from compiler.passes.resolve import content_digest
 from compiler.plan import Input, Task
 from compiler.trainjob import (
@@ -41,6 +41,9 @@ def lower_training(draft: Draft) -> Draft:
         job = train_job(draft.experiment.model, draft.experiment.tokenizer.vocab_size, stage, before, save_at)
         if before is not None and job.start_from != "random":
             inputs += (Input(role="init", task=f"{before.stage}/train"),)
+        if stage.validate_every:
+            draft, held_out = _held_out(draft, stage)
+            inputs += (held_out,)
         paths: tuple[str, ...] = ("model", f"curriculum.stages.{stage.name}")
         if after is not None and save_at is not None:
             paths += (f"curriculum.stages.{after.name}.start_step",)
@@ -70,6 +73,19 @@ def _mixture(draft: Draft, stage: Stage) -> tuple[Draft, tuple[Input, ...]]:
         origin=draft.where(stage.mixture),
     )
     return draft.add(draw), (*tokens, Input(role="blend", task=draw.id))
+
+
+def _held_out(draft: Draft, stage: Stage) -> tuple[Draft, Input]:
+    """The text that a stage measures itself on, ready for an environment that cannot read documents."""
+    path = f"curriculum.stages.{stage.name}"
+    task = Task(
+        id=f"{stage.name}/held-out",
+        op=ir.HeldOutText(max_bytes=stage.validate_bytes),
+        inputs=(*held_out_documents(draft), Input(role="tokenizer", task=TOKENIZER)),
+        spec_paths=("hold_out", f"{path}.validate_every", f"{path}.validate_bytes"),
+        origin=draft.where(stage),
+    )
+    return draft.add(task), Input(role="held_out", task=task.id)
 
 
 def _instructions(draft: Draft, stage: FineTune) -> tuple[Draft, tuple[Input, ...]]:

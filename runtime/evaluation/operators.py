@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from compiler import ir
-from compiler.errors import UserError
 from runtime.data import duck
 from runtime.data.bpe import Encoder
 from runtime.data.indexed import IndexedReader
+from runtime.data.operators.held_out import no_held_out_document
 from runtime.data.operators.tokens import END_OF_TEXT, PREFIX, encoder_of
 from runtime.data.tables import TableWriter, schema_of
 from runtime.evaluation.bits_per_byte import DocumentBits, bits_table, document_bits
@@ -52,10 +52,7 @@ def _held_out(ctx: TaskContext) -> list[dict[str, Any]]:
     with duck.session(ctx, documents=ctx.files("documents", "documents")) as connection:
         rows = [row for batch in duck.batches(connection, ctx.sql["held_out"]) for row in batch.to_pylist()]
     if not rows:
-        raise UserError(
-            "no held-out document is left to measure on",
-            fix="check that hold_out.repositories match, and that the filters keep some of their files",
-        )
+        raise no_held_out_document()
     return rows
 
 

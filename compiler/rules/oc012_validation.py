@@ -1,0 +1,23 @@
+"""OC012: a stage that measures itself while it trains needs held-out text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from compiler.draft import Draft
+from compiler.errors import UserError
+from compiler.rules.base import Rule
+
+
+def find(draft: Draft) -> Iterator[UserError]:
+    """Stages with `validate_every` where nothing is held out."""
+    for stage in draft.experiment.curriculum.stages:
+        if stage.validate_every and draft.experiment.hold_out is None:
+            yield draft.error(
+                stage,
+                f"{stage.name!r} measures on held-out text every {stage.validate_every} steps, but none is held out",
+                'give hold_out=HoldOut(repositories=("NAME@*",)), or set validate_every to 0',
+            )
+
+
+RULE = Rule("OC012", "validation", "There is nothing to measure on that the stage does not learn.", find)
