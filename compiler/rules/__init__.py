@@ -17,6 +17,7 @@ from compiler.rules import (
     oc009_rules,
     oc010_instructions,
     oc011_chunks,
+    oc012_validation,
 )
 from compiler.rules.base import Rule
 
@@ -32,4 +33,5 @@ RULES: tuple[Rule, ...] = (
     oc009_rules.RULE,
     oc010_instructions.RULE,
     oc011_chunks.RULE,
+    oc012_validation.RULE,
 )
