@@ -18,6 +18,8 @@ from compiler.rules import (
     oc010_instructions,
     oc011_chunks,
     oc012_validation,
+    oc013_back_end,
+    oc014_sequence_split,
 )
 from compiler.rules.base import Rule
 
@@ -34,4 +36,6 @@ RULES: tuple[Rule, ...] = (
     oc010_instructions.RULE,
     oc011_chunks.RULE,
     oc012_validation.RULE,
+    oc013_back_end.RULE,
+    oc014_sequence_split.RULE,
 )

@@ -1,4 +1,4 @@
-"""OC007: heads and layers divide over tensor and pipeline parallel ranks."""
+"""OC007: heads, widths and layers divide over tensor and pipeline parallel ranks."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from compiler.rules.base import Rule
 
 
 def find(draft: Draft) -> Iterator[UserError]:
-    """Heads, key-value heads, vocabulary and layers that do not divide."""
+    """Heads, key-value heads, feed-forward width, vocabulary and layers that do not divide."""
     model, vocab = draft.experiment.model, draft.experiment.tokenizer.vocab_size
     for stage in draft.experiment.curriculum.stages:
         split = stage.parallelism
         for what, number, ranks in (
             ("num_heads", model.num_heads, split.tensor),
             ("num_kv_heads", model.num_kv_heads, split.tensor),
+            ("intermediate_size", model.intermediate_size, split.tensor),
             ("vocab_size", vocab, split.tensor),
             ("num_layers", model.num_layers, split.pipeline),
         ):
