@@ -72,18 +72,23 @@ def reproducible(threads: int) -> Iterator[None]:
     """`threads` CPU threads and deterministic kernels, for the length of the block.
 
     Where torch has no deterministic kernel it warns and goes on. Sums on the CPU are split by thread, so that
-    equal bits need an equal number of threads.
+    equal bits need an equal number of threads. Memory that nothing was written to yet is left as it is: torch would
+    fill it against reads that do not happen here.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
     threads_before, strict_before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     warned_before = torch.is_deterministic_algorithms_warn_only_enabled()
+    deterministic: Any = torch.utils.deterministic
+    filled_before = deterministic.fill_uninitialized_memory
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    deterministic.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.set_num_threads(threads_before)
         torch.use_deterministic_algorithms(strict_before, warn_only=warned_before)
+        deterministic.fill_uninitialized_memory = filled_before
 
 
 def keep_freed_memory() -> bool:

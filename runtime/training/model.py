@@ -7,32 +7,28 @@ V vocabulary.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
-from compiler.trainjob import ModelShape
+from compiler.trainjob import ModelShape, Recompute
+from runtime.training.initial import initial_weight
+from runtime.training.operations import projected_loss, rms_norm, rotate
 
 
 def rotary_tables(length: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
     """Cosines and signed sines of RoPE (arXiv 2104.09864), each [length, 1, head_dim], in float32.
 
     The sines of the first half of the head carry the minus sign of transformers' `rotate_half`, so that
-    `x * cos + x.roll(D / 2) * sin` is the rotation.
+    `x * cos + x.roll(D / 2) * sin` is the rotation (`operations.rotate`).
     """
     exponents = torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim
     angles = torch.outer(torch.arange(length, dtype=torch.float32), 1.0 / theta**exponents)
     cosines, sines = angles.cos(), angles.sin()
     return torch.cat((cosines, cosines), -1)[:, None], torch.cat((-sines, sines), -1)[:, None]
-
-
-def rotate(x_BSHD: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
-    """Turn each pair (i, i + D / 2) of a head by its position's angle."""
-    half = x_BSHD.shape[-1] // 2
-    return torch.addcmul(x_BSHD * cosines, x_BSHD.roll(half, -1), sines)
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
@@ -41,7 +37,7 @@ def _linear(inputs: int, outputs: int) -> nn.Linear:
 
 
 class RMSNorm(nn.Module):
-    """Root mean square norm (arXiv 1910.07467), computed in float32."""
+    """Root mean square norm (arXiv 1910.07467), computed in float32 at least."""
 
     def __init__(self, size: int, eps: float) -> None:
         super().__init__()
@@ -50,8 +46,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x_BSE: Tensor) -> Tensor:
         """Scale each position to unit mean square, then by `weight`."""
-        normed = functional.rms_norm(x_BSE.float(), self.weight.shape, self.weight, self.eps)
-        return normed.to(x_BSE.dtype)
+        return rms_norm(x_BSE, self.weight, self.eps)
 
 
 class Attention(nn.Module):
@@ -98,7 +93,15 @@ class FeedForward(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Attention, then feed-forward, each behind a norm and added to the residual stream."""
+    """Attention, then feed-forward, each behind a norm and added to the residual stream.
+
+    `recompute` says whose activations are computed again in the backward pass instead of kept: none, those of the
+    attention with its projections (`selective`), or of the whole layer (`full`). `compiled` computes what `sum_of_both`
+    does, where there are gradients.
+    """
+
+    recompute: Recompute = "none"
+    compiled: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
@@ -109,9 +112,26 @@ class DecoderLayer(nn.Module):
 
     def forward(self, x_BSE: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
         """Add what attention and then the feed-forward see."""
-        attended_BSE: Tensor = x_BSE + self.self_attn(self.input_layernorm(x_BSE), cosines, sines)
+        run = self.compiled if self.compiled and torch.is_grad_enabled() else self.sum_of_both
+        if self.recompute == "full":
+            return _again_in_backward(run, x_BSE, cosines, sines)
+        return run(x_BSE, cosines, sines)
+
+    def sum_of_both(self, x_BSE: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+        """The layer, uncompiled."""
+        normed_BSE = self.input_layernorm(x_BSE)
+        if self.recompute == "selective":
+            attended_BSE = x_BSE + _again_in_backward(self.self_attn, normed_BSE, cosines, sines)
+        else:
+            attended_BSE = x_BSE + self.self_attn(normed_BSE, cosines, sines)
         out_BSE: Tensor = attended_BSE + self.mlp(self.post_attention_layernorm(attended_BSE))
         return out_BSE
+
+
+def _again_in_backward(function: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
+    """Its result, of which only the arguments are kept; it draws no random numbers that would have to be kept."""
+    result: Tensor = checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)
+    return result
 
 
 class Decoder(nn.Module):
@@ -174,21 +194,9 @@ class LlamaForCausalLM(nn.Module):
         logits_BSV: Tensor = self.lm_head(self.model(ids_BS))
         return logits_BSV
 
-
-def initial_weight(shape: ModelShape, name: str, size: Sequence[int], seed: int) -> Tensor:
-    """A parameter's first value, float32 on the CPU: matrices normal(0, init_std), norms one.
-
-    The two projections that write into the residual stream (`o_proj`, `down_proj`) get `init_std / sqrt(2 *
-    num_layers)`, as in GPT-2 and Megatron. Each parameter has a generator of its own, keyed by the seed and its
-    name, so that a rank can make just those that it holds, and every back end starts from the same weights.
-    """
-    if len(size) < 2:
-        return torch.ones(*size)
-    residual = name.endswith(("o_proj.weight", "down_proj.weight"))
-    std = shape.init_std / (2 * shape.num_layers) ** 0.5 if residual else shape.init_std
-    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))
-    return torch.empty(*size).normal_(0.0, std, generator=generator)
+    def loss(self, ids_BS: Tensor, labels_BS: Tensor, counted: int) -> tuple[Tensor, Tensor]:
+        """The losses' sum / `counted`, to differentiate, and the losses [B, S]; see `operations.projected_loss`."""
+        return projected_loss(self.model(ids_BS), self.lm_head.weight, labels_BS, counted)
 
 
 def initialise(model: LlamaForCausalLM, seed: int) -> None:

@@ -1,8 +1,8 @@
 """The processes that train one model together, each on a part of every batch: how they meet, add up and agree.
 
-Not a launcher (see `runtime.launch`), and data parallel only: every rank has the whole model. NCCL between CUDA
-devices, Gloo between CPUs. A rank that dies ends the others: Gloo notices at once, NCCL when COLLECTIVE_TIMEOUT is
-over, if the launcher has not ended them by then.
+Not a launcher (see `runtime.launch`), and not a split of the model: what each rank holds of it is `sharding`'s or the
+back end's affair. NCCL between CUDA devices, Gloo between CPUs. A rank that dies ends the others: Gloo notices at once,
+NCCL when COLLECTIVE_TIMEOUT is over, if the launcher has not ended them by then.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Ranks:
         with self._in_touch("no process group"):
             dist.init_process_group(
                 "nccl" if cuda else "gloo",
-                store=PrefixStore("group", self._store) if self._store else dist.HashStore(),
+                store=PrefixStore("group", self._store) if self._store else dist.HashStore(),  # type: ignore[attr-defined]
                 rank=self.here.rank,
                 world_size=self.here.size,
                 timeout=COLLECTIVE_TIMEOUT,
@@ -182,6 +182,16 @@ class Ranks:
         with self._in_touch("a number that all need"):
             dist.all_reduce(tensor, how)
             return tensor.item()
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """A computation in which torch talks to the other ranks by itself: Lost where one of them is gone."""
+        try:
+            yield
+        except RuntimeError as error:
+            if isinstance(error, dist.DistError) or "gloo" in str(error):
+                raise self._lost(f"weights or gradients ({str(error).splitlines()[0]})") from error
+            raise
 
     @contextmanager
     def _in_touch(self, what: str) -> Iterator[None]:

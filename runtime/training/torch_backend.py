@@ -1,12 +1,13 @@
-"""The torch back end: trains a `TrainJob` on one device or data parallel on several, and resumes to the bit.
+"""The torch back end: trains a `TrainJob` on one device or on several, and resumes to the bit.
 
-Not a sharded trainer: every rank holds the whole model, and a job that splits matrices, layers or sequences is
-refused (the NeMo and Megatron back ends take those). With several ranks each takes an equal run of every batch, and
-rank 0 alone writes; losses differ from those of one rank by the rounding of other sums.
+Not a splitter of matrices, layers or sequences: a job that wants that is refused (the NeMo and Megatron back ends take
+it). With several ranks each takes an equal run of every batch; they hold the whole model each, or parts of its
+optimizer's state, its weights and its gradients (`sharding`). Rank 0 alone writes; losses differ from those of one rank
+by the rounding of other sums.
 
 A run goes on after any kill from the last state that it saved. Asked to stop, it saves the state of that very step,
 whatever `checkpoint_every` says, and raises `runtime.interruption.Interrupted`; the next attempt ends with the bytes
-of an unbroken run (of as many ranks and threads).
+of an unbroken run (of as many ranks and threads, split and compiled alike).
 
 The run itself, and what lies under `resume` while it lasts, is `loop`'s. When done, `out` gets `checkpoint/` (Hugging
 Face layout), `state/` (the moments, for a following stage; `state/step-*/` has weights and moments at `save_at`),
@@ -23,7 +24,8 @@ from typing import Any
 from compiler.errors import UserError
 from compiler.trainjob import TrainJob
 from runtime import interruption
-from runtime.training.checkpoint import save_hf
+from runtime.training.checkpoint import save_hf_weights
+from runtime.training.compilation import choose_compilation
 from runtime.training.data import open_batches
 from runtime.training.device import choose_device, keep_freed_memory, reproducible
 from runtime.training.loop import Recorder, copy_records, run_steps
@@ -77,14 +79,19 @@ def train(
         batches = open_batches(job, tokens, blend)
         loss_tokens = batches.loss_tokens()
         with ranks.group(device.torch):
-            trainer = Trainer.start(job, device, init, ranks)
+            compilation = choose_compilation(job, device.torch, ranks)
+            trainer = Trainer.start(job, device, init, ranks, compilation=compilation)
             first = trainer.restore(resume)
             if job.validate_every and held_out is not None:
                 recorder.validation = Validation(job, open_held_out(job, held_out), trainer.score, ranks)
             seconds = run_steps(trainer, job, batches, ranks, recorder, first, stop)
+            weights, moments = trainer.weights(), trainer.moments()
         if not ranks.leads:
             return
-        write_outputs(trainer, out, resume, tokenizer, bos_eos)
+        save_hf_weights(weights, job.model, out / "checkpoint", tokenizer, bos_eos)
+        write_sealed(out / "state", moments, trainer.facts(job.steps))
+        copy_records(job, resume, out)
+    environment |= {**compilation.describe(), "split": trainer.sharding.kind, "recompute": job.recompute}
     (out / "log" / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
     stats.update(recorder.summary(first, seconds), loss_tokens=loss_tokens)
 
@@ -131,13 +138,3 @@ def _check_split(job: TrainJob, ranks: int) -> None:
                 where=f"batches[{number}]",
                 fix="make the global batch a multiple of parallelism.data",
             )
-
-
-def write_outputs(
-    trainer: Trainer, out: Path, resume: Path, tokenizer: Path | None, bos_eos: tuple[int, int] | None
-) -> None:
-    """Write what the stage leaves behind; replaces what an attempt that was killed here had written."""
-    job = trainer.job
-    save_hf(trainer.model, job.model, out / "checkpoint", tokenizer, bos_eos)
-    write_sealed(out / "state", trainer.moments(), trainer.facts(job.steps))
-    copy_records(job, resume, out)

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from runtime.training.checkpoint import save_hf
-from runtime.training.model import build_model, rotary_tables, rotate
+from runtime.training.model import build_model, rotary_tables
+from runtime.training.operations import rotate
 
 
 def test_parameters_are_those_of_the_shape(tiny_shape):
