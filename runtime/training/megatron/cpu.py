@@ -65,8 +65,8 @@ def install() -> bool:
     if torch.cuda.is_available() or getattr(torch.cuda, "Event", None) is _Event:
         return False
     os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "1")  # Megatron asserts it where tensor parallel
-    # Megatron compiles something when it is imported; for which device, a torch with CUDA would ask a device that is not
-    # there, and fail with an error that Megatron does not catch.
+    # Megatron compiles something when it is imported. For which device, a torch with CUDA would ask a device that is
+    # not there, and fail with an error that Megatron does not catch.
     os.environ.setdefault("TORCH_CUDA_ARCH_LIST", "9.0")
     _redirect_module(torch.cuda)
     _redirect_tensors()
