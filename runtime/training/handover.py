@@ -23,7 +23,7 @@ from torch import Tensor
 from compiler.errors import UserError
 from compiler.trainjob import ModelShape, TrainJob
 from runtime.training.checkpoint import WEIGHTS
-from runtime.training.model import initial_weight
+from runtime.training.initial import initial_weight
 from runtime.training.schedule import learning_rate
 from runtime.training.sealed import PAYLOAD, check_seal, step_directory
 

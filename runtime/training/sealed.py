@@ -50,19 +50,8 @@ def seal(directory: Path, facts: dict[str, Any], files: Iterable[Path] | None = 
 
 def check_seal(directory: Path) -> dict[str, Any]:
     """The facts of `directory`; UserError where one of its files is missing or damaged."""
-    try:
-        facts: dict[str, Any] = json.loads((directory / SEAL).read_text())
-        version = facts.get("format_version")
-        files = dict(facts["files"]) if version == FORMAT_VERSION else {}
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"no readable training state: {error!r}",
-            where=str(directory),
-            fix="run the stage that leaves it again",
-        ) from error
-    if version != FORMAT_VERSION:
-        raise UserError(f"state format {version}, read here: {FORMAT_VERSION}", where=str(directory))
-    for name, (size, digest) in files.items():
+    facts = read_facts(directory)
+    for name, (size, digest) in facts["files"].items():
         path = directory / name
         found = path.stat().st_size if path.exists() else 0
         if found != size or _sha256(path) != digest:
@@ -71,6 +60,22 @@ def check_seal(directory: Path) -> dict[str, Any]:
                 where=str(path),
                 fix="run the stage that leaves it again",
             )
+    return facts
+
+
+def read_facts(directory: Path) -> dict[str, Any]:
+    """The facts of `directory` as they were written, its files unseen; UserError where they cannot be read."""
+    try:
+        facts: dict[str, Any] = json.loads((directory / SEAL).read_text())
+        version = facts.get("format_version")
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"no readable training state: {error!r}",
+            where=str(directory),
+            fix="run the stage that leaves it again",
+        ) from error
+    if version != FORMAT_VERSION:
+        raise UserError(f"state format {version}, read here: {FORMAT_VERSION}", where=str(directory))
     return facts
 
 

@@ -39,6 +39,7 @@ from runtime.training.sealed import (
     drop_old,
     latest_directory,
     put_in_place,
+    read_facts,
     seal,
     step_directory,
     write_sealed,
@@ -139,7 +140,10 @@ class MegatronEngine:
             return 0
         if found and found[1]["job"] != handover.identity(self.job):
             raise UserError(f"the state at step {step} is of another job", where=str(resume), fix="empty it")
-        _state().load(self.built, step_directory(resume, step))
+        directory = step_directory(resume, step)
+        facts = found[1] if found else read_facts(directory)
+        distributed, steps = facts["distributed_optimizer"], facts["optimizer_steps"]
+        _state().load(self.built, directory, self.job.model, distributed=distributed, steps=steps)
         return step
 
     def update(self, batch: Batch, rate: float, judge: Judge) -> Step:
@@ -219,7 +223,8 @@ class MegatronEngine:
         target = step_directory(resume, step)
         aside = self._saved_aside(target)
         if self.ranks.leads:
-            seal(aside, {**self._facts(step), "job": handover.identity(self.job)})
+            mine = {"job": handover.identity(self.job), "distributed_optimizer": self.built.distributed}
+            seal(aside, {**self._facts(step), **mine})
             put_in_place(aside, target)
             drop_old(resume)
         self.ranks.barrier()

@@ -18,7 +18,9 @@ from compiler.emit import megatron as emitted
 from compiler.errors import UserError
 from compiler.trainjob import TrainJob
 from runtime.training.device import Device
+from runtime.training.handover import MOMENTS
 from runtime.training.kernels import KernelChoice
+from runtime.training.megatron.norm import RMSNorm
 
 # What a kernel fuses is decided here, by what was found; Megatron's defaults would take some without asking.
 _UNFUSED = dict.fromkeys(
@@ -42,6 +44,7 @@ class Built:
     config: Any
     chunk: Any
     optimizer: Any
+    distributed: bool
 
     @property
     def model(self) -> Any:
@@ -95,7 +98,6 @@ def transformer_arguments(job: TrainJob, kernels: KernelChoice) -> dict[str, Any
         "params_dtype": dtype,
         "pipeline_dtype": dtype,
         "use_cpu_initialization": True,  # whatever it draws is replaced by our own first weights
-        "perform_initialization": False,
         "deterministic_mode": False,
     }
 
@@ -111,13 +113,16 @@ def configured(kind: Any, arguments: dict[str, Any]) -> Any:
         raise UserError(f"Megatron does not take this job: {error}", fix="change the stage's parallelism") from error
 
 
-def layer_spec(kernels: KernelChoice) -> Any:
-    """The modules of a decoder layer: Transformer Engine's where it is there, else Megatron's own."""
+def layers(config: Any, kernels: KernelChoice) -> Any:
+    """The modules of this rank's decoder layers: Transformer Engine's where it is there, else Megatron's own."""
     from megatron.core.models.gpt import gpt_layer_specs
+    from megatron.core.transformer.transformer_block import TransformerBlockSubmodules, get_num_layers_to_build
 
     if kernels.transformer_engine:
         return gpt_layer_specs.get_gpt_layer_with_transformer_engine_spec()
-    return gpt_layer_specs.get_gpt_layer_local_spec(normalization="RMSNorm")
+    layer = gpt_layer_specs.get_gpt_layer_local_spec(normalization="RMSNorm")
+    layer.submodules.input_layernorm = layer.submodules.pre_mlp_layernorm = RMSNorm
+    return TransformerBlockSubmodules([layer] * get_num_layers_to_build(config), RMSNorm)
 
 
 def build(job: TrainJob, kernels: KernelChoice, device: Device) -> Built:
@@ -128,7 +133,7 @@ def build(job: TrainJob, kernels: KernelChoice, device: Device) -> Built:
     config = transformer_config(job, kernels)
     model = GPTModel(
         config=config,
-        transformer_layer_spec=layer_spec(kernels),
+        transformer_layer_spec=layers(config, kernels),
         pre_process=parallel_state.is_pipeline_first_stage(),
         post_process=parallel_state.is_pipeline_last_stage(),
         **emitted.gpt_model(job),
@@ -149,6 +154,36 @@ def wrapped(job: TrainJob, config: Any, model: Any) -> Built:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that torch's AdamW is used is said by the choice of kernels
         optimizer = get_megatron_optimizer(OptimizerConfig(**emitted.optimizer_config(job), **dtype), [chunk])
+    for part in optimizer.chained_optimizers:
+        if isinstance(part.optimizer, torch.optim.Adam | torch.optim.AdamW):
+            _begin(part.optimizer)
+            _keep_step(part)
     config.finalize_model_grads_func = finalize_model_grads
     config.grad_scale_func = optimizer.scale_loss
-    return Built(config, chunk, optimizer)
+    return Built(config, chunk, optimizer, job.parallelism.distributed_optimizer)
+
+
+def _begin(optimizer: torch.optim.Optimizer) -> None:
+    """Give torch's AdamW the state that it would make at its first step: Megatron reads the number of steps before."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            moments = {moment: torch.zeros_like(parameter) for moment in MOMENTS}
+            optimizer.state[parameter] = {"step": torch.tensor(0.0), **moments}
+
+
+def _keep_step(optimizer: Any) -> None:
+    """Let a distributed optimizer load beside torch's AdamW, whose step it looks for and has left out before.
+
+    Megatron's fused optimizers count steps once for all weights, torch's beside each; the count is loaded already when
+    the moments come.
+    """
+    plain = getattr(optimizer, "_set_main_param_and_optimizer_states", None)
+    if plain is None:
+        return
+
+    def set_states(weight: Any, tensors: dict[str, torch.Tensor]) -> None:
+        group, number = optimizer.model_param_group_index_map[weight]
+        state = optimizer.optimizer.state[optimizer.optimizer.param_groups[group]["params"][number]]
+        plain(weight, {"step": state["step"], **tensors})
+
+    optimizer._set_main_param_and_optimizer_states = set_states

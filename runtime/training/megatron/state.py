@@ -7,7 +7,7 @@ sharded state says of each local tensor which part of which key it is; all here 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from compiler.trainjob import ModelShape
+from runtime.training.handover import MOMENTS
 from runtime.training.megatron import names
 from runtime.training.megatron.build import Built
 
-MOMENTS = ("exp_avg", "exp_avg_sq")
 _MASTERS = (
     "param",
     "fp32_param",
@@ -45,10 +45,18 @@ def save(built: Built, directory: Path) -> None:
     dist_checkpointing.save(tree(built, loading=False), str(directory))
 
 
-def load(built: Built, directory: Path) -> None:
-    """Take up a distributed checkpoint, of any number of ranks and any split."""
+def load(built: Built, directory: Path, shape: ModelShape, *, distributed: bool, steps: int) -> None:
+    """Take up a distributed checkpoint, of any number of ranks and any split.
+
+    Megatron's format differs between a `distributed` optimizer and one that is not: where this is the other kind, every
+    rank reads the tensors themselves, which takes the memory of all; `steps` are the updates behind them.
+    """
     from megatron.core import dist_checkpointing
 
+    if distributed != built.distributed:
+        found = {kind: whole(directory, shape, kind) for kind in ("weight", *MOMENTS)}
+        fill(built, shape, lambda kind, name: found[kind][name], steps)
+        return
     _take(built, dist_checkpointing.load(tree(built, loading=True), str(directory)))
 
 
@@ -113,25 +121,23 @@ def _take(built: Built, state: Mapping[str, Any]) -> None:
     missing, unexpected = built.model.load_state_dict(weights, strict=False)
     assert not unexpected, unexpected
     assert all(name.endswith("_extra_state") for name in missing), missing
-    optimizer = state["optimizer"]
-    if "param_state" in optimizer:
-        # torch's AdamW keeps the step beside each moment, where Megatron looks for it and does not put it.
-        step = torch.tensor(float(optimizer["optimizer"]["param_groups"][0]["step"]))
-        for moments in optimizer["param_state"].values():
-            moments["step"] = step
-    built.optimizer.load_state_dict(optimizer)
+    built.optimizer.load_state_dict(state["optimizer"])
+    for moments in _torch_states(built):
+        moments["step"] = moments["step"].clone()  # Megatron gives all weights one tensor, which each would count up
+
+
+def _torch_states(built: Built) -> Iterator[dict[str, Tensor]]:
+    """The state that torch's AdamW keeps beside each weight; Megatron's fused optimizers keep the step elsewhere."""
+    for optimizer in built.optimizer.chained_optimizers:
+        yield from (state for state in optimizer.optimizer.state.values() if "step" in state)
 
 
 def optimizer_steps(built: Built) -> int:
     """Updates behind the moments, over all stages that shared them."""
-    for optimizer in built.optimizer.chained_optimizers:
-        for state in optimizer.optimizer.state.values():
-            if "step" in state:
-                return int(state["step"])
-        for group in optimizer.param_groups:
-            if "step" in group:
-                return int(group["step"])
-    return 0
+    for state in _torch_states(built):
+        return int(state["step"])
+    groups = [group for optimizer in built.optimizer.chained_optimizers for group in optimizer.param_groups]
+    return int(next((group["step"] for group in groups if "step" in group), 0))
 
 
 def whole(directory: Path, shape: ModelShape, kind: str) -> dict[str, Tensor]:
