@@ -13,7 +13,7 @@ from runtime.report.charts.bar import bar
 from runtime.report.charts.bits_bars import BitsPair, bits_bars
 from runtime.report.charts.collision import collision_curve, probability
 from runtime.report.charts.histogram import histogram
-from runtime.report.charts.step_curve import StepSeries, step_curve
+from runtime.report.charts.step_curve import StepSeries, step_curve, step_lines
 from runtime.report.charts.task_graph import GLYPHS, Node, task_graph
 from runtime.report.facts import FunnelStep, ReportData, RuleFacts, StageFacts, TaskFacts
 from runtime.report.gather import gather
@@ -92,7 +92,16 @@ def charts(data: ReportData) -> dict[str, list[tuple[str, str]]]:
     yardstick = f"{orders[0]}-gram" if orders else "n-gram"
     loss, rate = [_loss(stage) for stage in data.stages], [_rate(stage) for stage in data.stages]
     both = (("wide", WIDE), ("narrow", NARROW))
-    return {
+    sources = {
+        f"sources of {stage.summary.name}": [
+            (n, step_lines(_sources(stage), "Loss, nats per token", w)) for n, w in both
+        ]
+        for stage in data.stages
+        if stage.source_loss
+    }
+    held_out = [_validation(stage) for stage in data.stages]
+    return sources | {
+        "held_out": [(name, step_curve(held_out, "Bits per byte of held-out text", width)) for name, width in both],
         "graph": [("wide", task_graph([_node(task) for task in data.tasks], _bands(data)))],
         "loss": [(name, step_curve(loss, "Loss, nats per token", width)) for name, width in both],
         "rate": [(name, step_curve(rate, "Learning rate", width, from_zero=True)) for name, width in both],
@@ -136,6 +145,15 @@ def _bands(data: ReportData) -> list[list[str]]:
 def _loss(stage: StageFacts) -> StepSeries:
     style = "line answer" if stage.answer_only else "line"
     return StepSeries(name=stage.summary.name, steps=stage.summary.steps, points=stage.loss, style=style)
+
+
+def _sources(stage: StageFacts) -> list[StepSeries]:
+    curves = stage.source_loss.items()
+    return [StepSeries(name=name, steps=stage.summary.steps, points=points) for name, points in curves]
+
+
+def _validation(stage: StageFacts) -> StepSeries:
+    return StepSeries(name=stage.summary.name, steps=stage.summary.steps, points=stage.validation.get("", ()))
 
 
 def _rate(stage: StageFacts) -> StepSeries:

@@ -208,8 +208,22 @@ class StageMix:
 
 
 @attrs.frozen(kw_only=True)
+class AnomalyFacts:
+    """A step whose loss or gradient was out of the ordinary; `loss` is None where it was no number."""
+
+    step: int
+    kind: str
+    skipped: bool
+    loss: float | None
+
+
+@attrs.frozen(kw_only=True)
 class StageFacts:
-    """A training stage: its plain integers, its curves by step (from 1), its results."""
+    """A training stage: its plain integers, its curves by step (from 1), its results.
+
+    `source_loss` is by data set, where a batch draws from several; `validation` is bits per byte of held-out text while
+    the stage trains, of all documents under "", then by language.
+    """
 
     summary: StageSummary
     status: Status
@@ -217,6 +231,9 @@ class StageFacts:
     planned_lr: tuple[Point, ...]
     loss: tuple[Point, ...] = ()
     lr: tuple[Point, ...] = ()
+    source_loss: Mapping[str, tuple[Point, ...]] = attrs.field(factory=dict)
+    anomalies: tuple[AnomalyFacts, ...] = ()
+    validation: Mapping[str, tuple[Point, ...]] = attrs.field(factory=dict)
     loss_tokens: int | None = None
     final_loss: float | None = None
     tokens_per_second: float | None = None

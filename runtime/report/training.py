@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from compiler.plan import StageSummary, Task
 from compiler.trainjob import ModelShape, TrainJob
 from runtime.report.built import Built
 from runtime.report.charts.scale import Point
-from runtime.report.facts import BenchmarkFacts, BitsFacts, BitsTotal, DedupFacts, StageFacts
+from runtime.report.facts import AnomalyFacts, BenchmarkFacts, BitsFacts, BitsTotal, DedupFacts, StageFacts
 from runtime.training.schedule import learning_rate
 
 PLANNED_POINTS = 200
@@ -76,14 +76,21 @@ def _job(task: Task) -> TrainJob:
 def _stage(summary: StageSummary, built: Built) -> StageFacts:
     task = built.plan.task(summary.task)
     job, stats = _job(task), built.stats(task.id)
-    lines = _metrics(_metrics_file(task, built))
+    lines = _json_lines(_metrics_file(task, built, "metrics.jsonl"))
     return StageFacts(
         summary=summary,
         status=built.status(task.id),
         answer_only=job.loss_on == "answer",
         planned_lr=_planned(job),
-        loss=tuple((line["step"], line["loss"]) for line in lines),
-        lr=tuple((line["step"], line["lr"]) for line in lines),
+        loss=_curve(lines, lambda line: line["loss"]),
+        lr=_curve(lines, lambda line: line["lr"]),
+        source_loss=_curves(lines, "sources"),
+        anomalies=tuple(
+            AnomalyFacts(step=line["step"], kind=line["anomaly"], skipped=line["skipped"], loss=line["loss"])
+            for line in lines
+            if line.get("anomaly")
+        ),
+        validation=_validation(_json_lines(_metrics_file(task, built, "validation.jsonl"))),
         loss_tokens=stats.get("loss_tokens"),
         final_loss=stats.get("final_loss"),
         tokens_per_second=stats.get("tokens_per_second"),
@@ -91,15 +98,37 @@ def _stage(summary: StageSummary, built: Built) -> StageFacts:
     )
 
 
-def _metrics_file(task: Task, built: Built) -> Path | None:
-    """The metrics of a finished stage, or those that an unfinished one has written so far."""
+def _metrics_file(task: Task, built: Built, name: str) -> Path | None:
+    """A file of metrics of a finished stage, or what an unfinished one has written of it so far."""
     artifact = built.artifacts.get(task.id)
     directory = artifact.path / "metrics" if artifact else built.resume_directory(task)
-    return directory / "metrics.jsonl" if directory else None
+    return directory / name if directory else None
 
 
-def _metrics(path: Path | None) -> list[dict[str, Any]]:
-    """The lines of a metrics file; one that is being written is left out."""
+def _curve(lines: Iterable[Mapping[str, Any]], value: Callable[[Mapping[str, Any]], float | None]) -> tuple[Point, ...]:
+    """A value by step; steps that have none, such as a loss that was not finite, are left out."""
+    found = ((line["step"], value(line)) for line in lines)
+    return tuple((step, number) for step, number in found if number is not None)
+
+
+def _curves(lines: Sequence[Mapping[str, Any]], field: str) -> dict[str, tuple[Point, ...]]:
+    """A curve for each name in a field that holds values by name."""
+    curves: dict[str, list[Point]] = {}
+    for line in lines:
+        for name, value in line.get(field, {}).items():
+            curves.setdefault(name, []).append((line["step"], value))
+    return {name: tuple(curves[name]) for name in sorted(curves)}
+
+
+def _validation(lines: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Point, ...]]:
+    """Bits per byte by step: of all documents under "", then by language; empty where nothing is measured."""
+    if not lines:
+        return {}
+    return {"": _curve(lines, lambda line: line["bits_per_byte"]), **_curves(lines, "languages")}
+
+
+def _json_lines(path: Path | None) -> list[dict[str, Any]]:
+    """The lines of a file of metrics; one that is being written is left out."""
     try:
         lines = path.read_text().splitlines() if path else []
     except OSError:

@@ -1,4 +1,7 @@
-"""A quantity over the optimizer steps of all stages, end to end. Which quantity is the caller's business."""
+"""A quantity over optimizer steps: of all stages, end to end, or of one stage, several lines on top of each other.
+
+Which quantity is the caller's business.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 260.0, 52.0, 14.0, 26.0, 38.0
 
 @attrs.frozen(kw_only=True)
 class StepSeries:
-    """One stage's values by step of that stage (from 1); `steps` is how many the stage has in all.
+    """Values by step of a stage (from 1), of the stage or of one of its data sets; `steps` is how many it has in all.
 
     `style` is CSS classes: "line", "line answer" for a loss over answers only, "line planned" for a plan.
     """
@@ -37,6 +40,34 @@ def step_curve(series: Sequence[StepSeries], quantity: str, width: float, from_z
     """
     total = sum(stage.steps for stage in series)
     values = [value for stage in series for _, value in stage.points]
+    x, y, parts = _frame(values, total, width, "optimizer steps, all stages", from_zero)
+    before = 0
+    for index, stage in enumerate(series):
+        parts.append(_stage(stage, index, before, x, y))
+        before += stage.steps
+    return svg.drawing(width, HEIGHT, _label(series, quantity, total), *parts)
+
+
+def step_lines(series: Sequence[StepSeries], quantity: str, width: float) -> str:
+    """The curves of several series over the same steps, those of one stage; the n-th has the n-th colour.
+
+    >>> both = [StepSeries(name=name, steps=3, points=[(1, 9.0), (3, 7.5)]) for name in ("code", "text")]
+    >>> step_lines(both, "Loss", 400).count("<polyline")
+    2
+    """
+    total = max(line.steps for line in series)
+    x, y, parts = _frame([value for line in series for _, value in line.points], total, width, "optimizer steps", False)
+    for index, line in enumerate(series):
+        points = [(x(step), y(value)) for step, value in downsample(line.points)]
+        curve = svg.polyline(points, class_=f"{line.style} s{index % 6}") if points else ""
+        parts.append(svg.element("g", svg.title(f"{line.name}: {_range(line)}"), curve))
+    return svg.drawing(width, HEIGHT, _label(series, quantity, total), *parts)
+
+
+def _frame(
+    values: Sequence[float], total: int, width: float, axis: str, from_zero: bool
+) -> tuple[Scale, Scale, list[str]]:
+    """Both scales, and the grid, the ticks and the name of the axis below."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     low = 0.0 if from_zero else low
     room = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
@@ -45,20 +76,10 @@ def step_curve(series: Sequence[StepSeries], quantity: str, width: float, from_z
     parts = [
         horizontal_grid(y, ticks(y.low, y.high), LEFT, width - RIGHT) if values else "",
         bottom_ticks(x, ticks(0, max(total, 1), int(width // 110)), HEIGHT - BOTTOM, width - RIGHT),
-        svg.text(
-            "optimizer steps, all stages",
-            (LEFT + width - RIGHT) / 2,
-            HEIGHT - 4,
-            text_anchor="middle",
-            class_="tick",
-        ),
+        svg.text(axis, (LEFT + width - RIGHT) / 2, HEIGHT - 4, text_anchor="middle", class_="tick"),
         "" if values else svg.text("no values yet", width / 2, HEIGHT / 2, text_anchor="middle", class_="tick"),
     ]
-    before = 0
-    for index, stage in enumerate(series):
-        parts.append(_stage(stage, index, before, x, y))
-        before += stage.steps
-    return svg.drawing(width, HEIGHT, _label(series, quantity, total), *parts)
+    return x, y, parts
 
 
 def _stage(stage: StepSeries, index: int, before: int, x: Scale, y: Scale) -> str:
@@ -89,5 +110,5 @@ def _range(stage: StepSeries) -> str:
 
 
 def _label(series: Sequence[StepSeries], quantity: str, total: int) -> str:
-    stages = "; ".join(f"{stage.name}: {_range(stage)}" for stage in series)
-    return f"{quantity} over {total} optimizer steps. {stages}"
+    said = "; ".join(f"{line.name}: {_range(line)}" for line in series)
+    return f"{quantity} over {total} optimizer steps. {said}"

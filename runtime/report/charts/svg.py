@@ -61,7 +61,7 @@ def drawing(width: float, height: float, label: str, *content: str, class_: str 
 def polyline(points: list[tuple[float, float]], **attributes: str | float) -> str:
     """A line through points; a single point becomes a dot."""
     if len(points) == 1:
-        return element("circle", cx=points[0][0], cy=points[0][1], r=3, **{**attributes, "stroke_width": 3})
+        return element("circle", cx=points[0][0], cy=points[0][1], r=3, **{**attributes, "fill": "currentColor"})
     joined = " ".join(f"{number(x)},{number(y)}" for x, y in points)
     return element("polyline", points=joined, fill="none", **attributes)
 

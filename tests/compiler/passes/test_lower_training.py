@@ -114,3 +114,28 @@ def test_the_width_of_a_head_follows_where_it_is_not_given(mini: Experiment) -> 
     assert mini.model.head_dim is None
     assert model_shape(mini.model, 2048).head_dim == 32
     assert model_shape(mini.model.replace(head_dim=16), 2048).head_dim == 16
+
+
+def test_stages_that_measure_themselves_get_held_out_text(compiled: Callable[[str], Plan]) -> None:
+    """One task for all that want the same of it; its identity is in those stages and in no other."""
+    text = """
+measured = pretrain(validate_every=2)
+more = pretrain(name="more", validate_every=3)
+large = pretrain(name="large", validate_every=2, validate_bytes=5)
+silent = pretrain(name="silent", seed=1, validate_bytes=7)
+experiment = small(measured, more, large, silent, hold_out=HoldOut(repositories=("beta",)))
+"""
+    plan = compiled(text)
+    tasks = {task.id: task for task in plan.tasks}
+    read = {
+        stage: [item.task for item in tasks[f"{stage}/train"].inputs if item.role == "held_out"]
+        for stage in ("base", "more", "large", "silent")
+    }
+    assert read == {"base": ["base/held-out"], "more": ["base/held-out"], "large": ["large/held-out"], "silent": []}
+    op = tasks["base/held-out"].op
+    assert (op.max_bytes, op.seed, tasks["large/held-out"].op.max_bytes) == (1_000_000, 0, 5)
+    assert {item.role for item in tasks["base/held-out"].inputs} == {"documents", "tokenizer"}
+    assert "before < 1000000" in tasks["base/held-out"].sql["held_out"]
+    quiet = compiled(text.replace("validate_every=2", "validate_every=0").replace("validate_every=3", ""))
+    assert not [task.id for task in quiet.tasks if task.op.op_id == "text.held_out"]
+    assert quiet.task("silent/train").fingerprint == tasks["silent/train"].fingerprint

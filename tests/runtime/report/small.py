@@ -228,6 +228,9 @@ def write(task: Task, out: Path, shard: int) -> None:
         blend(task.op, out / "blend")
     elif isinstance(task.op, ir.TrainTorch):
         (out / "metrics" / "metrics.jsonl").write_text(metrics(task.op.job.steps))
+        if task.id == "gamma/train":
+            (out / "metrics" / "metrics.jsonl").write_text(watched_metrics())
+            (out / "metrics" / "validation.jsonl").write_text(validation())
         (out / "log" / "environment.json").write_text('{"device": "cpu", "threads": 2}')
     elif isinstance(task.op, ir.BitsPerByte | ir.NGram):
         (out / "result" / "bits_per_byte.json").write_text(json.dumps(bits(task.op)))
@@ -270,6 +273,25 @@ def metrics(steps: int) -> str:
     lines = [
         {"step": s, "loss": 8.0 - s / 10, "lr": s * 1e-4, "grad_norm": 1.0, "tokens": s * 256}
         for s in range(1, steps + 1)
+    ]
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def watched_metrics() -> str:
+    """Five steps on two data sets, one of them in the third alone; the second is no number, the fourth jumps."""
+    lines = [json.loads(line) for line in metrics(5).splitlines()]
+    for line in lines:
+        line["sources"] = {"code": line["loss"] + 1, **({"algo": 2.0} if line["step"] == 3 else {})}
+    lines[1] |= {"loss": None, "grad_norm": None, "anomaly": "not finite", "skipped": True}
+    lines[3] |= {"anomaly": "spike", "skipped": False}
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def validation() -> str:
+    """Two measurements, in two languages."""
+    lines = [
+        {"step": step, "documents": 3, "bytes": 90, "bits_per_byte": bits, "languages": {"go": bits + 1, "c": bits / 2}}
+        for step, bits in ((2, 3.25), (5, 2.5))
     ]
     return "".join(json.dumps(line) + "\n" for line in lines)
 

@@ -15,7 +15,7 @@ from compiler.errors import UserError
 from compiler.load import load_spec
 from compiler.plan import save
 from runtime.report.build import build_report, render
-from runtime.report.facts import ReportData
+from runtime.report.facts import AnomalyFacts, ReportData
 from runtime.report.gather import gather
 from runtime.store import Store
 from tests.runtime.report.small import Run
@@ -178,6 +178,28 @@ def test_every_task_is_in_the_tables(page: Page, data: ReportData):
         assert task.digest[:16] in page.text
 
 
+def test_what_stood_out_in_training_is_shown(page: Page, data: ReportData):
+    """Only of stages that have any: losses by data set, the steps and what was done, the measurements."""
+    assert "Loss of gamma by data set" in page.text
+    assert "Loss of alpha by data set" not in page.text
+    said = (
+        "2 steps with a loss or gradient that was not finite, or with a loss that jumped; the update of 1 was left out."
+    )
+    assert said in page.text
+    assert "Held-out text while training" in page.text
+    assert (
+        "Bits per byte of held-out text over 19 optimizer steps. alpha: no values yet; gamma: 3.25 at step 2, 2.5"
+        in render(data)
+    )
+    quiet = attrs.evolve(
+        data, stages=tuple(attrs.evolve(s, source_loss={}, anomalies=(), validation={}) for s in data.stages)
+    )
+    plain = render(quiet)
+    assert "by data set</h4>" not in plain
+    assert "stood out" not in plain
+    assert "Held-out text while training" not in plain
+
+
 def test_hostile_names_are_escaped(data: ReportData):
     """Names from a plan, a store and a journal cannot write tags or attributes."""
     task = attrs.evolve(
@@ -198,7 +220,12 @@ def test_hostile_names_are_escaped(data: ReportData):
     language = attrs.evolve(dataset.languages[0], language=HOSTILE)
     part = attrs.evolve(data.mixes[0].parts[0], dataset=HOSTILE)
     stage = attrs.evolve(
-        data.stages[0], summary=attrs.evolve(data.stages[0].summary, name=HOSTILE), device={HOSTILE: HOSTILE}
+        data.stages[0],
+        summary=attrs.evolve(data.stages[0].summary, name=HOSTILE),
+        device={HOSTILE: HOSTILE},
+        source_loss={HOSTILE: ((1, 2.0),)},
+        anomalies=(AnomalyFacts(step=1, kind=HOSTILE, skipped=True, loss=None),),
+        validation={"": ((1, 2.0),), HOSTILE: ((1, 2.0),)},
     )
     bits = attrs.evolve(data.bits[0], stage=HOSTILE, model={**data.bits[0].model, HOSTILE: data.bits[0].model[""]})
     hostile = attrs.evolve(

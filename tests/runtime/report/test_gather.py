@@ -83,13 +83,27 @@ def test_instructions_are_counted_from_pairs_to_samples(data: ReportData):
 
 def test_stages_have_their_curves(data: ReportData):
     """A point for every step, and the results that the stage noted."""
-    assert {stage.summary.name: len(stage.loss) for stage in data.stages} == STEPS
+    assert {stage.summary.name: len(stage.lr) for stage in data.stages} == STEPS
     alpha, _, delta = data.stages
     assert alpha.loss[0] == (1, 7.9)
     assert alpha.lr[-1] == pytest.approx((10, 1e-3))
     assert (alpha.loss_tokens, alpha.final_loss, alpha.device["device"]) == (1900, 4.5, "cpu")
     assert delta.answer_only
     assert not alpha.answer_only
+
+
+def test_a_stage_tells_what_stood_out(data: ReportData):
+    """Losses by data set, steps with an anomaly, measurements on held-out text; a loss that is none has no point."""
+    alpha, gamma, _ = data.stages
+    assert [step for step, _ in gamma.loss] == [1, 3, 4, 5]
+    assert gamma.source_loss["algo"] == ((3, 2.0),)
+    assert [step for step, _ in gamma.source_loss["code"]] == [1, 2, 3, 4, 5]
+    assert [(row.step, row.kind, row.skipped, row.loss) for row in gamma.anomalies] == [
+        (2, "not finite", True, None),
+        (4, "spike", False, 7.6),
+    ]
+    assert gamma.validation == {"": ((2, 3.25), (5, 2.5)), "c": ((2, 1.625), (5, 1.25)), "go": ((2, 4.25), (5, 3.5))}
+    assert (alpha.source_loss, alpha.anomalies, alpha.validation) == ({}, (), {})
 
 
 def test_the_planned_rate_follows_the_schedule(data: ReportData):
