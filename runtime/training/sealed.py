@@ -68,7 +68,9 @@ def read_facts(directory: Path) -> dict[str, Any]:
     try:
         facts: dict[str, Any] = json.loads((directory / SEAL).read_text())
         version = facts.get("format_version")
-    except (OSError, ValueError, AttributeError) as error:
+        if version == FORMAT_VERSION and not isinstance(facts["files"], dict):
+            raise ValueError("no list of files")
+    except (OSError, ValueError, AttributeError, KeyError) as error:
         raise UserError(
             f"no readable training state: {error!r}",
             where=str(directory),
