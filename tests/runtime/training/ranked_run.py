@@ -6,8 +6,9 @@ Not a test: test_ranks.py runs it in a process of its own, which imports torch o
 
 ARGUMENTS are `tokens`, `blend` and `groups`; of each group `job` (its parallelism.data is the number of ranks), `out`,
 `resume`, and what happens: `stop` [rank, step] asks one rank to stop after a step, `raise` [rank, step] makes it fail
-there, `kill` [rank, step] kills it, `idle` and `broken` let rank 0 end before the training, well or not. Prints a JSON
-line per group: the exit codes as of a worker, what the ranks said, and the seconds until all had ended.
+there, `kill` [rank, step] kills it, `idle` and `broken` let rank 0 end before the training, well or not. With `holds`
+each rank takes one step and says how many numbers of weights and of moments it has. Prints a JSON line per group: the
+exit codes as of a worker, what the ranks said, and the seconds until all had ended.
 """
 
 from __future__ import annotations
@@ -21,17 +22,43 @@ from pathlib import Path
 from typing import Any
 
 import cattrs
+import torch
+from torch.distributed.tensor import DTensor
 
 from compiler.errors import UserError
 from compiler.trainjob import TrainJob
 from runtime import interruption, launch
+from runtime.training.compilation import choose_compilation
+from runtime.training.data import open_batches
+from runtime.training.device import choose_device
+from runtime.training.guard import Verdict
 from runtime.training.ranks import Ranks
 from runtime.training.torch_backend import train
+from runtime.training.trainer import Trainer
 from tests.runtime.training.killed_run import warm_up
 
 
-def rank(arguments: dict[str, Any], group: dict[str, Any], environment: dict[str, str]) -> None:
-    """One rank of one group."""
+def held(arguments: dict[str, Any], job: TrainJob, ranks: Ranks) -> str:
+    """The numbers of weights and moments that a rank has after a step, as JSON."""
+    cpu = choose_device("fp32")
+    batches = open_batches(job, [Path(path) for path in arguments["tokens"]], Path(arguments["blend"]))
+    with ranks.group(cpu.torch):
+        compilation = choose_compilation(job, cpu.torch, ranks)
+        trainer = Trainer.start(job, cpu, None, ranks, compilation=compilation)
+        trainer.update(batches[0], 1e-3, lambda loss, norm: Verdict())
+        moments = [
+            tensor for state in trainer.optimizer.state.values() for tensor in (state["exp_avg"], state["exp_avg_sq"])
+        ]
+        return json.dumps([sum(map(elements, part)) for part in (trainer.parameters.values(), moments)])
+
+
+def elements(tensor: torch.Tensor) -> int:
+    """How many of a tensor's numbers are here."""
+    return (tensor.to_local() if isinstance(tensor, DTensor) else tensor).numel()
+
+
+def rank(arguments: dict[str, Any], group: dict[str, Any], environment: dict[str, str]) -> str | None:
+    """One rank of one group; what it has to say."""
     number, done = int(environment["RANK"]), 0
     job = cattrs.structure(group["job"], TrainJob)
 
@@ -53,11 +80,13 @@ def rank(arguments: dict[str, Any], group: dict[str, Any], environment: dict[str
         if ranks.leads and group.get("broken"):
             raise UserError("rank 0 found no input")
         if ranks.leads and group.get("idle"):
-            return
+            return None
         if ranks.leads:
             ranks.begin()
         elif not ranks.follow():
-            return
+            return None
+        if group.get("holds"):
+            return held(arguments, job, ranks)
         train(
             job,
             tokens=[Path(path) for path in arguments["tokens"]],
@@ -73,6 +102,7 @@ def rank(arguments: dict[str, Any], group: dict[str, Any], environment: dict[str
             stop=between_steps,
             held_out=Path(arguments["held_out"]) if "held_out" in arguments else None,
         )
+    return None
 
 
 def in_child(arguments: dict[str, Any], group: dict[str, Any], environment: dict[str, str], said: int) -> int:
@@ -83,7 +113,8 @@ def in_child(arguments: dict[str, Any], group: dict[str, Any], environment: dict
     code = 1
     try:
         os.environ.update(environment)
-        rank(arguments, group, environment)
+        words = rank(arguments, group, environment)
+        os.write(said, f"{words}\n".encode() if words else b"")
         code = 0
     except interruption.Interrupted as stop:
         os.write(said, f"{stop}\n".encode())

@@ -14,6 +14,7 @@ import cattrs
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from compiler.errors import UserError
 from compiler.trainjob import BatchPhase, Parallelism, SchedulePhase
@@ -28,6 +29,7 @@ ROOT = Path(__file__).parents[3]
 STEPS = 40
 # Relative, in fp32. Measured over these steps: 8.2e-8 for losses, 2.5e-7 for gradient norms.
 BOUND = 1e-6
+WEIGHTS, MOMENTS = "{}/checkpoint/model.safetensors", "{}/state/state.safetensors"
 
 
 @pytest.fixture
@@ -40,18 +42,22 @@ def job(tiny_job):
 
 @pytest.fixture
 def run_groups(corpus, job):
-    """Run groups of ranks in order, each given as (name, number of ranks, what happens)."""
+    """Run groups of ranks in order, each given as (name, ranks, what happens).
+
+    `ranks` is their number, or a `Parallelism`; "stop" and the like happen, and `changes` are to the job.
+    """
+
+    def one(job, name, split, changes=None, **events):
+        split = split if isinstance(split, Parallelism) else Parallelism(data=split)
+        return {
+            "job": cattrs.unstructure(attrs.evolve(job, parallelism=split, **changes or {})),
+            "out": str(corpus.root / name),
+            "resume": str(corpus.root / f"{name}-resume"),
+            **events,
+        }
 
     def run(*groups, job=job):
-        listed = [
-            {
-                "job": cattrs.unstructure(attrs.evolve(job, parallelism=Parallelism(data=size))),
-                "out": str(corpus.root / name),
-                "resume": str(corpus.root / f"{name}-resume"),
-                **events,
-            }
-            for name, size, events in groups
-        ]
+        listed = [one(job, name, split, **events) for name, split, events in groups]
         arguments = {
             "tokens": [str(path) for path in corpus.tokens],
             "blend": str(corpus.blend(job)),
@@ -92,6 +98,86 @@ def test_several_ranks_train_as_one(corpus, run_groups, read_metrics, read_outpu
         assert environment["ranks"] == {"two": 2, "four": 4, "mixed": 2}[name]
     assert read_metrics(corpus.root / "mixed")[:15] == one[:15]
     assert not list(corpus.root.glob("*-rank-*")), "only rank 0 writes"
+
+
+OPTIMIZER, EVERYTHING = Parallelism(data=2, distributed_optimizer=True), Parallelism(data=2, fully_sharded=True)
+
+
+def test_ranks_that_hold_parts_train_as_one(corpus, run_groups, read_metrics):
+    """With the optimizer split and with everything split, in one micro batch and in several; 4 ranks, 63 rows to share.
+
+    What is said of the split is in the log; weights and moments on disk are whole, close to those of one rank.
+    """
+    ended = run_groups(
+        ("one", 1, {}),
+        ("optimizer", OPTIMIZER, {}),
+        ("everything", EVERYTHING, {}),
+        ("alone", OPTIMIZER, {"changes": {"micro_batch": 4, "recompute": "full"}}),
+        ("four", attrs.evolve(EVERYTHING, data=4), {"changes": {"recompute": "selective"}}),
+    )
+    assert [group["codes"] for group in ended] == [[0], [0, 0], [0, 0], [0, 0], [0] * 4], [g["said"] for g in ended]
+    one = read_metrics(corpus.root / "one")
+    weights, moments = load_file(corpus.root / WEIGHTS.format("one")), load_file(corpus.root / MOMENTS.format("one"))
+    for name in ("optimizer", "everything", "alone", "four"):
+        other = read_metrics(corpus.root / name)
+        assert differences(other, one) < BOUND
+        assert differences(other, one, "grad_norm") < BOUND
+        environment = json.loads((corpus.root / name / "log" / "environment.json").read_text())
+        assert environment["split"] == ("optimizer" if name in ("optimizer", "alone") else "everything")
+        assert apart(load_file(corpus.root / WEIGHTS.format(name)), weights) < 1e-4
+        assert apart(load_file(corpus.root / MOMENTS.format(name)), moments) < 1e-4
+
+
+def test_a_rank_holds_its_part_only(run_groups, job):
+    """Of weights and of both moments, after a step; the rows of an odd vocabulary are 33 and 32, of two matrices."""
+    odd = attrs.evolve(job.model, vocab_size=65)
+    changes = {"changes": {"model": odd}, "holds": True}
+    ended = run_groups(("optimizer", OPTIMIZER, changes), ("everything", EVERYTHING, changes), ("whole", 2, changes))
+    assert [group["codes"] for group in ended] == [[0, 0]] * 3
+    for group in ended[:2]:
+        less, more = sorted(json.loads(line) for line in group["said"])
+        assert (less[1], more[1]) == (2 * less[0], 2 * more[0])
+        assert (less[0] + more[0], more[0] - less[0]) == (odd.parameters, 2 * odd.hidden_size)
+    assert {tuple(json.loads(line)) for line in ended[2]["said"]} == {(odd.parameters, 2 * odd.parameters)}
+
+
+def test_a_run_goes_on_split_in_another_way(corpus, run_groups, read_metrics):
+    """From 1 rank to 2 that hold parts, to one alone, to 2 that hold less, to 2 that hold all; losses within BOUND."""
+    ended = run_groups(
+        ("one", 1, {}),
+        ("mixed", 1, {"stop": [0, 7]}),
+        ("mixed", EVERYTHING, {"stop": [1, 8]}),
+        ("mixed", 1, {"stop": [0, 8]}),
+        ("mixed", OPTIMIZER, {"stop": [0, 8]}),
+        ("mixed", 2, {}),
+    )
+    assert [group["codes"] for group in ended] == [[0], [75], [75, 75], [75], [75, 75], [0, 0]]
+    one, mixed = (read_metrics(corpus.root / name) for name in ("one", "mixed"))
+    assert differences(mixed, one) < BOUND
+    assert differences(mixed, one, "grad_norm") < BOUND
+
+
+@pytest.mark.parametrize("split", [OPTIMIZER, EVERYTHING])
+def test_ranks_that_hold_parts_go_on_to_the_same_bytes(corpus, run_groups, read_output, split):
+    """Stopped twice, with a state kept for a following stage; and the loss of a rank is noticed."""
+    kept = {"changes": {"save_at": 12}}
+    ended = run_groups(
+        ("unbroken", split, kept),
+        ("stopped", split, {**kept, "stop": [1, 7]}),
+        ("stopped", split, {**kept, "stop": [0, 9]}),
+        ("stopped", split, kept),
+        ("lost", split, {"kill": [1, 3]}),
+    )
+    assert [group["codes"] for group in ended] == [[0, 0], [75, 75], [75, 75], [0, 0], [69, -9]]
+    assert "state/step-0000000012/state.safetensors" in read_output(corpus.root / "unbroken")
+    assert read_output(corpus.root / "stopped") == read_output(corpus.root / "unbroken")
+    assert ended[4]["said"][0].startswith("lost the other ranks: ")
+
+
+def apart(tensors, reference):
+    """The largest difference of two sets of tensors, relative to the largest number of each."""
+    assert set(tensors) == set(reference) and len(tensors) > 0
+    return max(float((tensors[name] - wanted).abs().max() / wanted.abs().max()) for name, wanted in reference.items())
 
 
 def test_ranks_that_are_stopped_go_on_to_the_same_bytes(corpus, run_groups, read_output):
