@@ -1,4 +1,4 @@
-"""Training steps on one GPU: the torch and the Megatron back end, with portable kernels, Apex's, Transformer Engine's.
+"""Training steps on one GPU: torch, compiled and not; Megatron with portable kernels, Apex's, Transformer Engine's.
 
     python -m benchmarks.gpu_training                                        # the shape of OpenCoder-1.5B, bf16
     python -m benchmarks.gpu_training --layers 2 --hidden 64 --heads 4 --head-dim 16 --ffn 128 --vocab 512 \
@@ -41,7 +41,8 @@ from compiler.trainjob import BatchPhase, ModelShape, SchedulePhase, TrainJob
 
 ROOT = Path(__file__).resolve().parents[1]
 PORTABLE, APEX, ENGINE = "megatron portable", "megatron apex", "megatron transformer_engine"
-CASES = ("matmul", "torch", PORTABLE, APEX, ENGINE)
+KERNELS = {"torch": "auto", "torch portable": "portable", PORTABLE: "portable", APEX: "fused", ENGINE: "fused"}
+CASES = ("matmul", *KERNELS)
 GOAL = 0.5  # of the peak
 
 
@@ -97,7 +98,7 @@ def write_data(root: Path, job: TrainJob) -> None:
 
 def run_steps(case: str, job: TrainJob, threads: int) -> tuple[list[dict[str, Any]], list[float]]:
     """The timings of all steps of the case's back end, and their losses."""
-    if case == "torch":
+    if case.startswith("torch"):
         from runtime.training.torch_backend import train
     else:
         from runtime.training.megatron.backend import train
@@ -148,13 +149,14 @@ def matmul_flops(precision: str) -> float:
 # ---------------------------------------------------------------- what is expected
 
 
-def estimated_bytes(job: TrainJob, case: str, *, scores: bool) -> dict[str, float]:
+def estimated_bytes(job: TrainJob, *, ours: bool, scores: bool) -> dict[str, float]:
     """Bytes of a training step from the shapes alone: what lasts, and the activations of one micro batch.
 
     A parameter has, in fp32, a weight, a gradient and two moments: 16 bytes. bf16 adds 2: autocast's copy of the
     weight (torch), or the model's own weight beside the fp32 one (Megatron). An activation is counted where the
     backward pass needs it, at the width of the matrix products; `scores` adds those of attention that is not done in
-    blocks, and their softmax. The logits count in the products' width, and twice in fp32: the loss and its gradient.
+    blocks, and their softmax. Megatron's logits count in the products' width, and twice in fp32: the loss and its
+    gradient; the torch back end, `ours`, never holds them all, but one more gradient of the output matrix.
     Workspaces, the allocator's gaps and CUDA itself are not in it.
     """
     shape, width = job.model, 2 if job.precision == "bf16" else 4
@@ -163,11 +165,12 @@ def estimated_bytes(job: TrainJob, case: str, *, scores: bool) -> dict[str, floa
     layer = width * (4 * shape.hidden_size + attention + 4 * shape.intermediate_size)
     if scores and job.recompute == "none":
         layer += 2 * width * shape.num_heads * job.batches[0].sequence_length
-    if job.recompute == "full" and case != "torch":
+    if job.recompute == "full":
         layer = width * shape.hidden_size
+    output = 4 * shape.vocab_size * shape.hidden_size if ours else tokens * (width + 8) * shape.vocab_size
     return {
         "lasting": shape.parameters * (18 if job.precision == "bf16" else 16),
-        "activations": tokens * (shape.num_layers * layer + (width + 8) * shape.vocab_size),
+        "activations": tokens * shape.num_layers * layer + output,
     }
 
 
@@ -180,6 +183,7 @@ def run_case(case: str, options: argparse.Namespace) -> dict[str, Any]:
 
     from runtime.training import apex_package, kernels
     from runtime.training.device import choose_device
+    from runtime.training.watch.speed import memory_mb
 
     device = choose_device(options.precision)
     options.precision = device.precision
@@ -188,8 +192,8 @@ def run_case(case: str, options: argparse.Namespace) -> dict[str, Any]:
         return {**facts, "tflops": matmul_flops(device.precision) / 1e12}
     if case == APEX:
         apex_package.hide("transformer_engine")
-    job = job_of(options, "auto" if case == "torch" else "portable" if case == PORTABLE else "fused")
-    choice = None if case == "torch" else kernels.choose(job.kernels, kernels.probe(), device.torch.type)
+    job, ours = job_of(options, KERNELS[case]), case.startswith("torch")
+    choice = None if ours else kernels.choose(job.kernels, kernels.probe(), device.torch.type)
     if case == ENGINE and not (choice and choice.transformer_engine):
         raise UserError("Transformer Engine does not load")
     timings, losses = run_steps(case, job, options.threads)
@@ -208,8 +212,8 @@ def run_case(case: str, options: argparse.Namespace) -> dict[str, Any]:
         "tokens_per_second": rate,
         "tflops": rate * flops_per_token(job.model, options.sequence) / 1e12,
         "mfu": _mfu(job, rate, device),
-        "memory_bytes": timings[-1]["memory_mb"] * (1 << 20),
-        "estimate": estimated_bytes(job, case, scores=choice is not None and not choice.transformer_engine),
+        "memory_bytes": memory_mb(device.torch) * (1 << 20),
+        "estimate": estimated_bytes(job, ours=ours, scores=not ours and not (choice and choice.transformer_engine)),
         "losses": [losses[0], losses[-1]],
     }
 
