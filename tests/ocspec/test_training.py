@@ -127,6 +127,7 @@ def test_how_a_stage_is_run_is_execution() -> None:
     assert roles == {
         "micro_batch": "execution",
         "kernels": "execution",
+        "recompute": "execution",
         "checkpoint_every": "execution",
         "note": "doc",
     }
