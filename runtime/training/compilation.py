@@ -9,6 +9,7 @@ before it, so that a resumed run computes the bits of an unbroken one. A job wit
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import attrs
@@ -82,8 +83,9 @@ def _too_many_shapes(job: TrainJob, ranks: Ranks) -> str:
 
 def why_no_compiler(device: torch.device) -> str:
     """What keeps torch.compile from working on this machine, "" where nothing does; found by compiling a line."""
+    constant = float(time.time_ns())  # so that no code compiled earlier is taken for it
     try:
-        compiled = torch.compile(lambda x: torch.relu(x) + 1, dynamic=False)
+        compiled = torch.compile(lambda x: torch.relu(x) + constant, dynamic=False)
         compiled(torch.ones(8, device=device)).sum().item()
     except Exception as error:  # a compiler may fail in any way, and training goes on without it
         return f"torch.compile does not work here ({str(error).strip().splitlines()[0]})"

@@ -44,6 +44,64 @@ def test_accumulation_equals_the_whole_batch(tiny_shape, micro_batch):
     assert max(float((whole[name] - parts[name]).abs().max()) for name in whole) <= 1e-6 * largest
 
 
+def test_accumulation_equals_the_whole_batch_to_the_bit_where_sums_are_exact(tiny_shape):
+    """Sums of multiples of 2^-11 below 2^13 of them are exact in float32, in any order and in parts of any size.
+
+    Hidden states are +1 and -1 (such embeddings, and layers that add nothing), probabilities 2^-6 (an output matrix of
+    zeros over 64 tokens), and 32 tokens are counted. Numbers of a real model are no such multiples: the sum of a part
+    is rounded where the whole batch's is not, or elsewhere, and so the bound of 1e-6 is all there is.
+    """
+    shape = attrs.evolve(tiny_shape, norm_eps=0.0)
+    model = build_model(shape, seed=0)
+    with torch.no_grad():
+        model.model.embed_tokens.weight.copy_(model.model.embed_tokens.weight.sign())
+        model.lm_head.weight.zero_()
+        for layer in model.model.layers:
+            layer.self_attn.o_proj.weight.zero_()
+            layer.mlp.down_proj.weight.zero_()
+    ids, labels = np.random.default_rng(1).integers(0, 64, (2, 8, 8))
+    labels[::2] = IGNORE
+    batch = Batch(ids, labels, np.zeros(8, np.int64), ("a",))
+    assert batch.loss_tokens == 32
+    _, whole = gradients(model, batch, 8)
+    assert float(whole["lm_head.weight"].abs().max()) > 0.05
+    assert all(torch.equal(gradient * 2**11, (gradient * 2**11).round()) for gradient in whole.values())
+    for micro_batch in (1, 3, 5):
+        _, parts = gradients(model, batch, micro_batch)
+        assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_accumulation_in_double_precision_rounds_to_the_same_bits(tiny_shape):
+    """What the order of sums changes is far below float32: rounded to it, all 5,000 numbers are the whole batch's."""
+    model = build_model(attrs.evolve(tiny_shape, init_std=0.3), seed=0).double()
+    _, whole = gradients(model, uneven_batch(), 6)
+    for micro_batch in (1, 4):
+        _, parts = gradients(model, uneven_batch(), micro_batch)
+        assert any(not torch.equal(whole[name], parts[name]) for name in whole), "the order of sums matters"
+        assert all(torch.equal(whole[name].float(), parts[name].float()) for name in whole)
+
+
+@pytest.mark.parametrize("recompute", ["selective", "full"])
+def test_recomputation_changes_no_bit(tiny_shape, recompute):
+    """Losses and gradients; and fewer bytes are kept for the backward pass."""
+    model, kept = build_model(attrs.evolve(tiny_shape, init_std=0.3), seed=0), {}
+
+    def of(setting):
+        for layer in model.model.layers:
+            layer.recompute = setting
+        held = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: held.append(t.nbytes) or t, lambda t: t):
+            model(torch.from_numpy(uneven_batch().ids))
+        kept[setting] = sum(held)
+        return gradients(model, uneven_batch(), 2)
+
+    loss, plain = of("none")
+    again, recomputed = of(recompute)
+    assert loss == again
+    assert all(torch.equal(plain[name], recomputed[name]) for name in plain)
+    assert kept[recompute] < (0.75 if recompute == "selective" else 0.3) * kept["none"]
+
+
 def test_the_loss_is_the_mean_over_predicted_tokens(tiny_shape):
     """Computed here token by token from log-probabilities."""
     model, batch = build_model(tiny_shape, seed=0), uneven_batch()
