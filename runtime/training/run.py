@@ -1,16 +1,24 @@
 """The training operator's place in a plan: artefacts in, `train` called, artefacts out.
 
-Not a back end: it finds the directories and the tokens that begin and end a text.
+Not a back end: it finds the directories and the tokens that begin and end a text, and loads the back end that the job
+names; all of them have a function `train` that takes what `torch_backend.train` describes.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from runtime.training.torch_backend import train
+from compiler.trainjob import Backend
 
+BACKENDS: dict[Backend, str] = {
+    "torch": "runtime.training.torch_backend",
+    "megatron": "runtime.training.megatron.backend",
+    "nemo": "runtime.training.nemo.backend",
+}
 END_OF_TEXT = "<|endoftext|>"
 END_OF_TURN = "<|im_end|>"
 
@@ -18,11 +26,11 @@ END_OF_TURN = "<|im_end|>"
 def run(op: Any, ctx: Any) -> None:
     """Train stage `op.job` from the inputs `tokens` (several), `blend` and, if given, `init`, `tokenizer`, `held_out`.
 
-    `op` is a compiler.ir.TrainTorch and `ctx` a runtime.task.TaskContext.
+    `op` is a compiler.ir.TrainOp and `ctx` a runtime.task.TaskContext.
     """
     tokenizer, held_out = _directory(ctx, "tokenizer"), _directory(ctx, "held_out")
     tokenizer_file = tokenizer / "tokenizer" / "tokenizer.json" if tokenizer else None
-    train(
+    train_function(op.job.backend)(
         op.job,
         tokens=[artifact.path / "tokens" for artifact in ctx.inputs["tokens"]],
         blend=ctx.input("blend").path / "blend",
@@ -37,6 +45,12 @@ def run(op: Any, ctx: Any) -> None:
         ranks=ctx.ranks,
         held_out=held_out / "held_out" if held_out else None,
     )
+
+
+def train_function(backend: Backend) -> Callable[..., None]:
+    """The back end's `train`; loading it loads what it is made of."""
+    function: Callable[..., None] = import_module(BACKENDS[backend]).train
+    return function
 
 
 def bos_eos(tokenizer_file: Path, kind: str) -> tuple[int, int] | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -78,14 +79,16 @@ def train(
     recorder = Recorder(job, resume, ranks.leads, progress)
     with reproducible(threads), ranks.group(device.torch, always=True), build.groups(job):
         batches = open_batches(job, tokens, blend)
+        loss_tokens = batches.loss_tokens()
         engine = MegatronEngine(job, build.build(job, choice, device), device, ranks)
-        first = engine.start(init, resume)
+        first = newest_step(job, resume, ranks)
+        engine.start(init, resume, first)
         seconds = run_steps(engine, job, batches, ranks, recorder, first, stop)
         engine.write_outputs(out, resume, tokenizer, bos_eos)
         if not ranks.leads:
             return
     (out / "log" / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
-    stats.update(recorder.summary(first, seconds), loss_tokens=batches.loss_tokens(), kernels=choice.describe())
+    stats.update(recorder.summary(first, seconds), loss_tokens=loss_tokens, kernels=choice.describe())
 
 
 def check_job(job: TrainJob, init: Path | None, ranks: int = 1) -> None:
@@ -104,6 +107,7 @@ def check_job(job: TrainJob, init: Path | None, ranks: int = 1) -> None:
 
 def prepare(job: TrainJob, device: Device) -> kernels.KernelChoice:
     """Choose kernels and make ready what Megatron looks at while it is imported; UserError where it is missing."""
+    warnings.filterwarnings("ignore", module=r"(megatron|nemo|lightning|torch)\b")  # what they say of one another
     choice = kernels.choose(job.kernels, kernels.probe(), device.torch.type)
     kernels.hide_not_taken(choice)
     needs_cpu = device.torch.type != "cuda"
@@ -121,6 +125,14 @@ def prepare(job: TrainJob, device: Device) -> kernels.KernelChoice:
     return choice
 
 
+def newest_step(job: TrainJob, resume: Path, ranks: Ranks) -> int:
+    """The steps behind the newest whole state under `resume`, which rank 0 looks for; 0 where there is none."""
+    found = latest_directory(resume) if ranks.leads else None
+    if found and found[1]["job"] != handover.identity(job):
+        raise UserError(f"the state at step {found[1]['step']} is of another job", where=str(resume), fix="empty it")
+    return ranks.agree(found[1]["step"] if found else 0)
+
+
 @attrs.define(eq=False)
 class MegatronEngine:
     """A rank's part of the model and the optimizer: the `Engine` of this back end."""
@@ -130,25 +142,24 @@ class MegatronEngine:
     device: Device
     ranks: Ranks
 
-    def start(self, init: Path | None, resume: Path) -> int:
-        """Take up the newest whole state under `resume`, else what the job starts from; the steps behind it."""
-        found = latest_directory(resume) if self.ranks.leads else None
-        step = self.ranks.agree(found[1]["step"] if found else 0)
-        if not step:
+    def start(self, init: Path | None, resume: Path, first: int) -> None:
+        """Take up the state after `first` steps under `resume`, or for 0 what the job starts from."""
+        if not first:
             begin = handover.start_of(self.job, init, handover.weight_sizes(self.job.model))
             _state().fill(self.built, self.job.model, begin.tensor, begin.optimizer_steps)
-            return 0
-        if found and found[1]["job"] != handover.identity(self.job):
-            raise UserError(f"the state at step {step} is of another job", where=str(resume), fix="empty it")
-        directory = step_directory(resume, step)
-        facts = found[1] if found else read_facts(directory)
+            return
+        directory = step_directory(resume, first)
+        facts = read_facts(directory)
         distributed, steps = facts["distributed_optimizer"], facts["optimizer_steps"]
         _state().load(self.built, directory, self.job.model, distributed=distributed, steps=steps)
-        return step
 
     def update(self, batch: Batch, rate: float, judge: Judge) -> Step:
         """One optimizer step: the gradient over all ranks, the judgement, and if that allows it the update."""
-        sums, counted = self._gradients(batch), batch.tokens_by_source()
+        return self.conclude(batch, self._gradients(batch), rate, judge)
+
+    def conclude(self, batch: Batch, sums: Tensor, rate: float, judge: Judge) -> Step:
+        """The second half of a step, once gradients and sums of losses by data set (float64) are there on all ranks."""
+        counted = batch.tokens_by_source()
         loss = float(sums.sum()) / batch.loss_tokens
         optimizer = self.built.optimizer
         optimizer.prepare_grads()
@@ -182,28 +193,22 @@ class MegatronEngine:
             micro_batch_size=self.job.micro_batch,
             forward_only=False,
         )
-        sums = torch.zeros(len(batch.names), dtype=torch.float64, device=self.device.torch)
+        return self.gathered([losses["sums"] for losses in kept], len(batch.names))
+
+    def gathered(self, sums: list[Tensor], names: int) -> Tensor:
+        """Sums of losses of micro batches, added up over all ranks: those of the last stage know them."""
+        from megatron.core import parallel_state
+
+        total = torch.zeros(names, dtype=torch.float64, device=self.device.torch)
         if parallel_state.is_pipeline_last_stage() and parallel_state.get_tensor_model_parallel_rank() == 0:
-            sums += sum(losses["sums"] for losses in kept)
-        return self.ranks.add(sums)
+            total += sum(sums)
+        return self.ranks.add(total)
 
     def _forward(self, batches: Iterator[dict[str, Tensor]], model: Any) -> tuple[Tensor, Callable[[Tensor], Any]]:
         """What Megatron's schedules call for each micro batch: the output, and the loss of it."""
-        batch = {name: tensor.to(self.device.torch) for name, tensor in next(batches).items()}
-        members = batch.pop("members")
-        if self.job.parallelism.context > 1:
-            from megatron.core.utils import get_batch_on_this_cp_rank
-
-            batch = get_batch_on_this_cp_rank(batch)
+        batch = on_this_rank(next(batches), self.job, self.device)
         losses_BS = model(batch["tokens"], batch["position_ids"], None, labels=batch["labels"])
-        mask_BS = batch["loss_mask"]
-
-        def loss(losses_BS: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-            masked = losses_BS.float() * mask_BS
-            sums = members @ masked.detach().sum(1, dtype=torch.float64)
-            return masked.sum(), mask_BS.sum().to(torch.int), {"sums": sums}
-
-        return losses_BS, loss
+        return losses_BS, lambda losses_BS: masked_loss(batch, losses_BS)
 
     def _step(self, rate: float, norm: float) -> None:
         """Clip by the norm and update, as Megatron's optimizer does when it is not asked in between."""
@@ -212,7 +217,8 @@ class MegatronEngine:
         optimizer, settings = self.built.optimizer, self.job.optimizer
         for group in optimizer.param_groups:
             group["lr"] = rate
-            group["weight_decay"] = settings.weight_decay * group["wd_mult"]  # Megatron's scheduler would do it
+            # Megatron leaves this to its own scheduler; NeMo has done it, and calls the factor by another name.
+            group["weight_decay"] = settings.weight_decay * group.get("wd_mult", group.get("pre_wd_mult"))
         parameters = optimizer.get_parameters()
         if settings.clip_norm > 0 and parameters:
             clip_grad_by_total_norm_fp32(parameters, settings.clip_norm, norm)
@@ -295,6 +301,24 @@ def micro_batches(batch: Batch, size: int) -> Iterator[dict[str, Tensor]]:
             "position_ids": positions,
             "members": members[:, start : start + size],
         }
+
+
+def on_this_rank(batch: dict[str, Tensor], job: TrainJob, device: Device) -> dict[str, Tensor]:
+    """A micro batch on the device; of each sequence this rank's part, where the job splits sequences."""
+    from megatron.core.utils import get_batch_on_this_cp_rank
+
+    moved = {name: tensor.to(device.torch) for name, tensor in batch.items()}
+    if job.parallelism.context == 1:
+        return moved
+    members = moved.pop("members")  # the one tensor that has no positions
+    return {**get_batch_on_this_cp_rank(moved), "members": members}
+
+
+def masked_loss(batch: dict[str, Tensor], losses_BS: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """The loss's sum, its predicted tokens, and its sums by data set (float64), as Megatron takes them."""
+    masked_BS = losses_BS.float() * batch["loss_mask"]
+    sums = batch["members"] @ masked_BS.detach().sum(1, dtype=torch.float64)
+    return masked_BS.sum(), batch["loss_mask"].sum().to(torch.int), {"sums": sums}
 
 
 def _state() -> Any:

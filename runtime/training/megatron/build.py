@@ -87,12 +87,11 @@ def transformer_arguments(job: TrainJob, kernels: KernelChoice) -> dict[str, Any
     """What the job and the kernels say to TransformerConfig, and to NeMo's classes, which extend it."""
     arguments = emitted.transformer_config(job)
     dtype = torch.bfloat16 if job.precision == "bf16" else torch.float32
-    fused = kernels.chosen == "fused"
     return {
         **arguments,
         **_UNFUSED,
         "gradient_accumulation_fusion": kernels.gradient_accumulation_fusion,
-        "bias_activation_fusion": fused and kernels.transformer_engine,  # SwiGLU in one kernel
+        "bias_activation_fusion": kernels.transformer_engine,  # SwiGLU in one kernel, which torch compiles
         "masked_softmax_fusion": kernels.masked_softmax_fusion,
         "activation_func": getattr(torch.nn.functional, arguments["activation_func"]),
         "params_dtype": dtype,
@@ -154,13 +153,18 @@ def wrapped(job: TrainJob, config: Any, model: Any) -> Built:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that torch's AdamW is used is said by the choice of kernels
         optimizer = get_megatron_optimizer(OptimizerConfig(**emitted.optimizer_config(job), **dtype), [chunk])
+    begin_optimizer(optimizer)
+    config.finalize_model_grads_func = finalize_model_grads
+    config.grad_scale_func = optimizer.scale_loss
+    return Built(config, chunk, optimizer, job.parallelism.distributed_optimizer)
+
+
+def begin_optimizer(optimizer: Any) -> None:
+    """Make Megatron's optimizer ready to be loaded where torch's AdamW is inside, before its first step."""
     for part in optimizer.chained_optimizers:
         if isinstance(part.optimizer, torch.optim.Adam | torch.optim.AdamW):
             _begin(part.optimizer)
             _keep_step(part)
-    config.finalize_model_grads_func = finalize_model_grads
-    config.grad_scale_func = optimizer.scale_loss
-    return Built(config, chunk, optimizer, job.parallelism.distributed_optimizer)
 
 
 def _begin(optimizer: torch.optim.Optimizer) -> None:

@@ -73,7 +73,7 @@ def split(shape: ModelShape, key: str, layer: int | None, tensor: Tensor) -> Ite
     if key.endswith("linear_qkv.weight"):
         queries = shape.num_heads // shape.num_kv_heads * shape.head_dim
         groups = tensor.reshape(shape.num_kv_heads, -1, shape.hidden_size)
-        parts = groups.split([queries, shape.head_dim, shape.head_dim], 1)
+        parts = torch.split(groups, [queries, shape.head_dim, shape.head_dim], 1)
         yield from zip(names, (part.reshape(-1, shape.hidden_size) for part in parts), strict=True)
     else:
         yield from zip(names, tensor.chunk(len(names)), strict=True)

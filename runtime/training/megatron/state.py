@@ -145,7 +145,8 @@ def whole(directory: Path, shape: ModelShape, kind: str) -> dict[str, Tensor]:
 
     One process reads; no group is needed.
     """
-    from torch.distributed.checkpoint import FileSystemReader, load
+    from torch.distributed.checkpoint.filesystem import FileSystemReader
+    from torch.distributed.checkpoint.state_dict_loader import load
 
     reader = FileSystemReader(directory)
     stored = {kind_and_key(name): name for name in _weights_first(reader.read_metadata().state_dict_metadata)}
