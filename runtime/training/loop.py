@@ -8,6 +8,7 @@ last two), `saved/` (the state at `job.save_at`), `metrics.jsonl`, `validation.j
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -225,14 +226,23 @@ class Recorder:
 
 def metrics_line(step: int, taken: Step, rate: float, tokens: int) -> dict[str, Any]:
     """A line of metrics. JSON has no NaN: a number that is none is written as null."""
-    line: dict[str, Any] = {"step": step + 1, "loss": taken.loss, "lr": rate, "grad_norm": taken.norm, "tokens": tokens}
+    line: dict[str, Any] = {
+        "step": step + 1,
+        "loss": _number(taken.loss),
+        "lr": rate,
+        "grad_norm": _number(taken.norm),
+        "tokens": tokens,
+    }
     if len(taken.sources) > 1:
-        line["sources"] = {name: loss for name, (loss, _) in taken.sources.items()}
+        line["sources"] = {name: _number(loss) for name, (loss, _) in taken.sources.items()}
     if taken.verdict.anomaly:
         line["anomaly"] = taken.verdict.anomaly
         line["skipped"] = taken.verdict.skip
-        line |= {name: None for name in ("loss", "grad_norm") if line[name] - line[name] != 0}
     return line
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def tokens_of(job: TrainJob, step: int) -> int:

@@ -8,6 +8,7 @@ draws no random numbers, so that ranks have none to keep apart.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from torch.nn import Parameter
 
 from compiler.errors import UserError
 from compiler.trainjob import AdamW, TrainJob
+from runtime.full_disk import as_one_message
 from runtime.training.compilation import Compilation
 from runtime.training.data import IGNORE, Batch
 from runtime.training.device import Device
@@ -27,7 +29,7 @@ from runtime.training.loop import Judge, Step
 from runtime.training.model import DecoderLayer, LlamaForCausalLM
 from runtime.training.ranks import Ranks
 from runtime.training.score import Ints, LogProbs, label_log_probs
-from runtime.training.sealed import latest, write_latest, write_whole
+from runtime.training.sealed import latest, latest_directory, write_latest, write_whole
 from runtime.training.sharding import Sharding, clip_gradients, laid_out_as, whole
 
 
@@ -114,13 +116,17 @@ class Trainer:
         tensors["rng.cpu"] = torch.get_rng_state()
         if self.device.torch.type == "cuda":
             tensors["rng.cuda"] = torch.cuda.get_rng_state()
-        write_latest(resume, step, tensors, {**self.facts(step), "job": self.job.identity})
+        found = latest_directory(resume)
+        before = f"from step {found[1]['step']}" if found else "from its start"
+        with _room_for(tensors, step, f"free space at {resume}, and run again: the stage goes on {before}"):
+            write_latest(resume, step, tensors, {**self.facts(step), "job": self.job.identity})
 
     def save_for_stage(self, directory: Path, step: int) -> None:
         """Write weights and moments after `step`, for a stage that does not start from this one's end."""
         tensors = {**self._named_weights(), **self.moments()}
         if self.ranks.leads:
-            write_whole(directory, tensors, self.facts(step))
+            with _room_for(tensors, step, f"free space at {directory.parent}, and run again"):
+                write_whole(directory, tensors, self.facts(step))
 
     def restore(self, resume: Path) -> int:
         """Take up the newest whole state under `resume`; the steps behind it, 0 where there is none.
@@ -208,6 +214,12 @@ class Trainer:
         return int(next(iter(self.optimizer.state.values()))["step"]) if self.optimizer.state else 0
 
 
+def _room_for(tensors: dict[str, Tensor], step: int, fix: str) -> AbstractContextManager[None]:
+    """Inside, a full disk is said in one message."""
+    size = sum(tensor.nbytes for tensor in tensors.values()) / 1e6
+    return as_one_message(f"the state at step {step}, {size:,.1f} MB", fix)
+
+
 def _reader(tensors: dict[str, Tensor]) -> Callable[[str, str], Tensor]:
     """A state as it lies under `resume`, for `Start`."""
     return lambda kind, name: tensors[f"{'model' if kind == 'weight' else kind}.{name}"]
@@ -246,7 +258,7 @@ def accumulate_gradients(
         with device.autocast():
             loss, losses_BS = model.loss(ids.to(device.torch), labels.to(device.torch), counted)
         torch.autograd.backward(loss)
-        sums += members.to(device.torch) @ losses_BS.sum(1, dtype=torch.float64)
+        sums += torch.where(members.to(device.torch), losses_BS.sum(1, dtype=torch.float64), 0.0).sum(1)
     return sums
 
 
@@ -254,9 +266,9 @@ def _micro_batches(batch: Batch, size: int, *, every: bool) -> Iterator[tuple[Te
     """Parts of the batch, without the columns at the end that no label of the part needs.
 
     A part without any label is left out, unless `every` one is needed: ranks that split the model go through it
-    together. The third of each is float64 [data sets, sequences], 1 where a sequence is of a data set.
+    together. The third of each says whether a sequence is of a data set, [data sets, sequences].
     """
-    members = torch.from_numpy(batch.sources == np.arange(len(batch.names))[:, None]).double()
+    members = torch.from_numpy(batch.sources == np.arange(len(batch.names))[:, None])
     for start in range(0, len(batch.ids), size):
         ids, labels = batch.ids[start : start + size], batch.labels[start : start + size]
         needed = (labels != IGNORE).any(0).nonzero()[0]

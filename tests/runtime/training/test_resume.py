@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,55 @@ def test_a_damaged_state_is_passed_over_for_the_one_before(corpus, tiny_job, run
     resumed = run_job(job, "cut", stats=stats)
     assert stats["resumed_from_step"] == 4
     assert read_output(run_job(job)) == read_output(resumed)
+
+
+def test_a_full_disk_loses_the_steps_since_the_last_state_only(corpus, tiny_job, run_job, read_output):
+    """The system refuses files of more than 20 kB from step 5 on; what is said has the size, and where it goes on."""
+    job, limits = attrs.evolve(tiny_job, checkpoint_every=2, save_at=7), resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(done, total, unit):
+        if done == 5:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+
+    try:
+        with pytest.raises(
+            UserError, match=r"no space left for the state at step 6, 0\.1 MB \(File too large\)"
+        ) as caught:
+            run_job(job, "full", progress=fill)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    resume = corpus.root / "full-resume"
+    assert caught.value.fix == f"free space at {resume}, and run again: the stage goes on from step 4"
+    assert {path.name for path in resume.glob("step-*")} == {"step-0000000002", "step-0000000004"}
+    stats = {}
+    assert read_output(run_job(job, "full", stats=stats)) == read_output(run_job(job))
+    assert stats["resumed_from_step"] == 4
+
+
+def test_a_full_disk_at_the_state_for_a_following_stage_is_said_as_well(corpus, tiny_job, run_job):
+    """Nothing was kept before, so the stage begins anew."""
+    job, limits = attrs.evolve(tiny_job, save_at=3), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(UserError, match="no space left for the state at step 3"):
+            run_job(job)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_token_file_that_is_gone_is_named_and_costs_nothing(corpus, tiny_job, run_job, read_output):
+    """The run does not begin, the states stay, and it goes on when the file is there again."""
+    job = attrs.evolve(tiny_job, checkpoint_every=2)
+    interrupted(job, run_job, 5)
+    file = corpus.tokens[1] / "tokens.bin"
+    file.rename(file.with_name("away"))
+    with pytest.raises(UserError, match="no such token file") as caught:
+        run_job(job, "cut")
+    assert caught.value.where == str(file)
+    file.with_name("away").rename(file)
+    stats = {}
+    assert read_output(run_job(job, "cut", stats=stats)) == read_output(run_job(job))
+    assert stats["resumed_from_step"] == 4
 
 
 def test_the_last_state_is_enough_to_write_the_outputs(corpus, tiny_job, run_job, read_output):
