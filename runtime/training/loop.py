@@ -75,11 +75,6 @@ def run_steps(
     stop: Callable[[], bool],
 ) -> float:
     """Train from step `first` (0-based) to the end; the seconds that it took. Interrupted where `stop()` is true."""
-    if job.validate_every and recorder.validation is None:
-        raise UserError(
-            f"stage {job.stage} is to be measured every {job.validate_every} steps, and was given no held-out text",
-            fix="set validate_every to 0, or train it on a back end that measures while it trains",
-        )
     began = time.perf_counter()
     if ranks.any(stop()):
         raise interruption.Interrupted(first)
@@ -135,7 +130,13 @@ class Recorder:
 
     @contextmanager
     def open(self, first: int) -> Iterator[None]:
-        """Go on with the logs after `first` steps; UserError where they have fewer lines."""
+        """Go on with the logs after `first` steps; UserError where they have fewer lines, or a measurement its text."""
+        if self.job.validate_every and self.validation is None:
+            raise UserError(
+                f"stage {self.job.stage} is to be measured every {self.job.validate_every} steps, and has no held-out"
+                " text, or a back end that cannot measure while it trains",
+                fix="set validate_every to 0",
+            )
         self._tokens = sum(tokens_of(self.job, step) for step in range(first))
         with self._own_logs(first), self.validation.open(self.resume, first) if self.validation else nullcontext():
             self._began = time.perf_counter()

@@ -59,10 +59,10 @@ class Watchers:
         try:
             yield
         finally:
-            for name, watcher in list(self._watching.items()):
+            while self._watching:
+                name, watcher = self._watching.popitem()
                 with self._or_off(name):
                     watcher.close()
-            self._watching.clear()
 
     def timing(self, job: TrainJob, step: int, seconds: float) -> dict[str, Any]:
         """The line of timings of step `step` (0-based), which took so many seconds."""
@@ -89,7 +89,7 @@ class Watchers:
         except Exception as error:
             watcher = self._watching.pop(name, None)
             why = str(error) if isinstance(error, Unavailable) else f"{type(error).__name__}: {error}"
-            _say(f"{name} is off: {why}; the training goes on")
+            _say(f"{name} is off: {' '.join(why.split())}; the training goes on")
             if watcher is not None:
                 with suppress(Exception):  # the second complaint of the same watcher
                     watcher.close()

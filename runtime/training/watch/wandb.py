@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from runtime.training.watch.names import Unavailable
 
 PROJECT, KEY, MODE = "OCSPEC_WANDB_PROJECT", "WANDB_API_KEY", "WANDB_MODE"
 WITHOUT_KEY = ("offline", "disabled")
+PATIENCE_S = 60.0  # for the server's first answer, and for what is left to send at the end
 
 
 @attrs.define
@@ -33,8 +35,15 @@ class WandbRun:
         self._run.log(dict(numbers), step=step)
 
     def close(self) -> None:
-        """End this attempt; the next one goes on in the same run."""
-        self._run.finish()
+        """End this attempt; the next one goes on in the same run. Unavailable where the rest is not sent in time.
+
+        The client would wait for a network that is gone until it comes back, and the stage's outputs with it.
+        """
+        ending = threading.Thread(target=self._run.finish, daemon=True)
+        ending.start()
+        ending.join(PATIENCE_S)
+        if ending.is_alive():
+            raise Unavailable(f"the last steps were not sent within {PATIENCE_S:g} s")
 
 
 def start(environ: Mapping[str, str], job: TrainJob, resume: Path, first: int) -> WandbRun | None:
@@ -53,7 +62,7 @@ def start(environ: Mapping[str, str], job: TrainJob, resume: Path, first: int) -
             f"{PROJECT} names project {project}, but there is no module {error.name}: install wandb"
         ) from None
     (resume / "wandb").mkdir(parents=True, exist_ok=True)
-    settings = wandb.Settings(console="off", silent=True, save_code=False, disable_git=True)
+    settings = wandb.Settings(console="off", silent=True, save_code=False, disable_git=True, init_timeout=PATIENCE_S)
     run = wandb.init(
         project=project,
         id=run_id(job, resume),

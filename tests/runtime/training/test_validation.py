@@ -170,7 +170,7 @@ def test_two_ranks_measure_what_one_does(job, held_out, corpus):
 
 def test_a_stage_that_was_given_nothing_to_measure_on_says_so(job, run_job):
     """Rather than train without a word."""
-    with pytest.raises(UserError, match="to be measured every 3 steps, and was given no held-out text"):
+    with pytest.raises(UserError, match="to be measured every 3 steps, and has no held-out text"):
         run_job(job)
 
 

@@ -6,6 +6,7 @@ import builtins
 import json
 import resource
 import sys
+import threading
 from pathlib import Path
 
 import attrs
@@ -15,7 +16,7 @@ import torch
 
 from compiler.cost.flops import training_flops
 from runtime import interruption
-from runtime.training.watch import Watchers, copy_kept, tensorboard, wandb
+from runtime.training.watch import WATCHERS, Watchers, copy_kept, tensorboard, wandb
 from runtime.training.watch.speed import HOPPER_SXM, PEAKS, memory_mb, peak_flops, timing, utilization
 
 CPU = torch.device("cpu")
@@ -257,6 +258,26 @@ def test_a_run_goes_on_under_the_same_id(tiny_job):
         wandb.run_id(tiny_job, Path("/store/work/2c3d/resume-0")),
     }
     assert len(others | {first}) == 3
+
+
+def test_a_network_that_is_gone_does_not_hold_up_the_end(tiny_job, tmp_path, monkeypatch, capfd):
+    """The client waits for it without end; the stage waits a while, says so, and writes its outputs."""
+    gone = threading.Event()
+
+    class Client:
+        def log(self, numbers, step):
+            pass
+
+        def finish(self):
+            gone.wait()
+
+    monkeypatch.setattr(wandb, "PATIENCE_S", 0.05)
+    monkeypatch.setitem(WATCHERS, "Weights & Biases", lambda *_: wandb.WandbRun(Client()))
+    with Watchers().open(tiny_job, tmp_path, 0):
+        pass
+    said = "Weights & Biases is off: the last steps were not sent within 0.05 s; the training goes on\n"
+    assert capfd.readouterr().err == said
+    gone.set()
 
 
 def test_wandb_takes_in_a_whole_run_offline(tiny_job, run_job, read_metrics, monkeypatch, corpus, capfd):
