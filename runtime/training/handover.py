@@ -7,15 +7,12 @@ earlier step. Tensors are read when they are asked for, so that a rank needs no 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
-import cattrs
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -123,10 +120,3 @@ def check_continuity(job: TrainJob, last_rate: float, where: Path) -> None:
             where=str(where),
             fix="start where the stage before ended, or take its weights only",
         )
-
-
-def identity(job: TrainJob) -> str:
-    """A digest of what the job computes: two attempts share it, even where they run differently."""
-    roles = {field.name: field.metadata.get("role") for field in attrs.fields(TrainJob)}
-    computed = {name: value for name, value in cattrs.unstructure(job).items() if roles[name] is None}
-    return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()

@@ -98,6 +98,15 @@ def run_steps(
     return time.perf_counter() - began
 
 
+def require_validation(job: TrainJob, recorder: Recorder) -> None:
+    """Raise UserError for a job that is to be measured while it trains, without anything to measure it on."""
+    if job.validate_every and recorder.validation is None:
+        raise UserError(
+            f"stage {job.stage} is to be measured every {job.validate_every} steps, and was given no held-out text",
+            fix="set validate_every to 0",
+        )
+
+
 def is_due(job: TrainJob, done: int) -> bool:
     """Whether the job wants its state kept after `done` steps."""
     return bool(job.checkpoint_every) and done % job.checkpoint_every == 0

@@ -25,9 +25,12 @@ from compiler.trainjob import TrainJob
 from runtime import interruption
 from runtime.training.data import open_batches
 from runtime.training.device import choose_device, reproducible
-from runtime.training.loop import Recorder
-from runtime.training.megatron.backend import check_job, newest_step, prepare
+from runtime.training.loop import Recorder, require_validation
+from runtime.training.megatron.backend import check_job, prepare
+from runtime.training.megatron.engine import newest_step
 from runtime.training.ranks import Ranks
+from runtime.training.validation import Validation, open_held_out
+from runtime.training.watch import Watchers
 
 
 def train(
@@ -60,7 +63,8 @@ def train(
 
     environment = {**device.describe(), "ranks": ranks.here.size, "threads": threads, "kernels": choice.describe()}
     job = attrs.evolve(job, precision=device.precision)
-    recorder = Recorder(job, resume, ranks.leads, progress)
+    watchers = Watchers(device.torch, device.precision, ranks.here.size)
+    recorder = Recorder(job, resume, ranks.leads, progress, watchers)
     with reproducible(threads), ranks.group(device.torch, always=True):
         batches = open_batches(job, tokens, blend)
         loss_tokens = batches.loss_tokens()
@@ -68,6 +72,9 @@ def train(
         if ranks.any(stop()):
             raise interruption.Interrupted(first)
         run = Run(job, batches, device, choice, ranks, recorder, stop, first)
+        if job.validate_every and held_out is not None:
+            recorder.validation = Validation(job, open_held_out(job, held_out), run.score, ranks)
+        require_validation(job, recorder)
         began = time.perf_counter()
         with recorder.open(first):
             run.fit(init, resume)

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from compiler.trainjob import TrainJob
 from runtime.training.data import Batches
-from runtime.training.megatron.backend import micro_batches
+from runtime.training.megatron.engine import micro_batches
 
 
 class MicroBatches(IterableDataset[dict[str, Tensor]]):
@@ -37,7 +37,7 @@ class PhaseSampler(MegatronDataSampler):
     """Tells NeMo the size of each step, which differs between a job's phases; the batches need no sampling."""
 
     def __init__(self, job: TrainJob, first: int) -> None:
-        phase = phase_of(job, first)
+        phase = job.batch_phase(first)
         super().__init__(
             seq_len=phase.sequence_length,
             micro_batch_size=job.micro_batch,
@@ -52,7 +52,7 @@ class PhaseSampler(MegatronDataSampler):
 
     def on_megatron_step_start(self, step: Any) -> Any:
         """The step with the numbers of its phase; NeMo counts its steps from where it began."""
-        phase = phase_of(self._job, self._first + step.trainer.global_step)
+        phase = self._job.batch_phase(self._first + step.trainer.global_step)
         share = phase.global_batch // self._job.parallelism.data
         return dataclasses.replace(
             step,
@@ -60,15 +60,6 @@ class PhaseSampler(MegatronDataSampler):
             micro_batch_size=self._job.micro_batch,
             num_microbatches=share // self._job.micro_batch,
         )
-
-
-def phase_of(job: TrainJob, step: int) -> Any:
-    """The batches of step `step` (0-based)."""
-    for phase in job.batches:
-        if step < phase.steps:
-            return phase
-        step -= phase.steps
-    raise IndexError(step)
 
 
 class BlendDataModule(LightningDataModule):

@@ -18,8 +18,8 @@ from compiler.emit import megatron as emitted
 from compiler.trainjob import TrainJob
 from runtime.training.device import Device
 from runtime.training.kernels import KernelChoice
-from runtime.training.megatron.backend import masked_loss, on_this_rank
 from runtime.training.megatron.build import layers, transformer_arguments
+from runtime.training.megatron.engine import masked_loss, on_this_rank
 
 _OWN = ("tensor_model_parallel_size", "pipeline_model_parallel_size", "context_parallel_size", "sequence_parallel")
 

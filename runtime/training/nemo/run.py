@@ -25,13 +25,14 @@ from runtime.training.data import Batches
 from runtime.training.device import Device
 from runtime.training.kernels import KernelChoice
 from runtime.training.loop import Recorder, is_due
-from runtime.training.megatron.backend import MegatronEngine
 from runtime.training.megatron.build import Built, begin_optimizer
+from runtime.training.megatron.engine import MegatronEngine
 from runtime.training.nemo.data import BlendDataModule
 from runtime.training.nemo.model import JobModel, SummedLoss, llama_config
 from runtime.training.nemo.schedule import JobSchedule
 from runtime.training.ranks import Ranks
 from runtime.training.schedule import learning_rate
+from runtime.training.score import Ints, LogProbs
 
 
 class Run(Callback):
@@ -77,6 +78,10 @@ class Run(Callback):
         if self._interrupted:
             raise interruption.Interrupted(self._done)
 
+    def score(self, ids: Ints, labels: Ints) -> LogProbs:
+        """The log-probability of each label under the model as it is now."""
+        return self.engine.score(ids, labels)
+
     def _take(self, sums: list[Tensor]) -> None:
         self._sums = sums
 
@@ -89,6 +94,7 @@ class Run(Callback):
         built = Built(pl_module.config, chunk, optimizer, distributed)
         self.engine = MegatronEngine(self._job, built, self._device, self._ranks)
         self.engine.start(self._init, self._resume, self._first)
+        self._recorder.validate(self._first)
         optimizer.step = self._optimizer_step
 
     def _optimizer_step(self) -> tuple[bool, float, None]:
@@ -117,6 +123,8 @@ class Run(Callback):
         if stopping:
             self._ranks.barrier()
             self._interrupted = trainer.should_stop = True
+        else:
+            recorder.validate(done)
 
 
 class JobStrategy(nl.MegatronStrategy):
