@@ -1,6 +1,6 @@
 # What a checkout needs, and nothing that a spec could depend on. `make help` lists the targets.
 #
-# PYTHON    the interpreter that .venv is made with: 3.11 or newer
+# PYTHON    the interpreter that .venv is made with: 3.11 or newer; .venv-training takes 3.11 or 3.12
 # PIP_ARGS  more arguments for pip, such as --extra-index-url with PyTorch's index of CPU builds
 # WORKERS   processes that the tests run in
 # DATA      a Parquet file of documents for `make bench`
@@ -13,18 +13,21 @@ DATA ?=
 BIN := .venv/bin
 STAMP := .venv/.installed
 PYTEST := $(BIN)/python -m pytest
+TRAINING := .venv-training/bin/python
+TRAINING_STAMP := .venv-training/.installed
 
 # A worker of pytest gets one thread for torch: two workers with two threads each on two cores are slower than one.
-test test-slow test-slurm: export OMP_NUM_THREADS = 1
+test test-slow test-slurm test-training rehearse: export OMP_NUM_THREADS = 1
 # Threads that wait for one another sleep: spinning, they take the processors from other processes of the tests.
-test test-slow test-slurm: export OMP_WAIT_POLICY = PASSIVE
+test test-slow test-slurm test-training rehearse: export OMP_WAIT_POLICY = PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-slow test-slurm test-all check bench docs clean distclean
+.PHONY: help install install-training quickstart rehearse test test-slow test-slurm test-training test-all check bench \
+	docs clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
-		printf '  make %-12s %s\n' "$$name" "$$text"; done
+		printf '  make %-16s %s\n' "$$name" "$$text"; done
 
 install: $(STAMP) ## make .venv with everything that development needs
 
@@ -40,6 +43,23 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install -qq $(PIP_ARGS) --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
 
+install-training: $(TRAINING_STAMP) ## make .venv-training, in which NeMo and Megatron train
+
+# torch brings what its build needs: nothing more on a CPU, NVIDIA's libraries with CUDA. All else is installed as it
+# stands in the list: a resolver would choose other versions, with which NeMo does not train.
+$(TRAINING_STAMP): pyproject.toml constraints-training.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || { \
+		echo 'error: $(PYTHON) is missing or neither Python 3.11 nor 3.12, for which constraints-training.txt has wheels' >&2; \
+		echo '  fix: make install-training PYTHON=python3.12, or whatever one of them is called here' >&2; exit 1; }
+	@"$(PYTHON)" -m venv --clear .venv-training || { \
+		echo 'error: $(PYTHON) cannot make a virtual environment' >&2; \
+		echo '  fix: on Debian and Ubuntu, apt-get install python3-venv' >&2; exit 1; }
+	@echo 'installing into .venv-training; the first time takes several minutes, and 2 GB'
+	@$(TRAINING) -m pip install -qq $(PIP_ARGS) --constraint constraints-training.txt setuptools torch
+	@$(TRAINING) -m pip install -qq $(PIP_ARGS) --no-deps --requirement constraints-training.txt
+	@$(TRAINING) -m pip install -qq --no-deps --no-build-isolation --editable .
+	@touch $(TRAINING_STAMP)
+
 quickstart: install ## run the whole recipe in miniature on real code; ends with the path of the report
 	$(BIN)/ocspec run specs/opencoder_mini.py
 
@@ -54,7 +74,15 @@ test-slurm: install ## a real Slurm on this machine; installs Debian's packages,
 	sh tests/slurm/install.sh
 	$(PYTEST) -q -n $(WORKERS) -m slurm tests
 
-test-all: test test-slow test-slurm ## every test
+test-training: install-training ## NeMo, Megatron and torch train the same job, in .venv-training
+	$(TRAINING) -m pytest -q tests/runtime/training/stacks tests/runtime/training/test_imports.py
+
+rehearse: install install-training ## every stage of the 8B spec, shrunk, on NeMo and on Megatron, from nothing
+	rm -rf build/rehearsal
+	$(BIN)/ocspec run specs/opencoder_8b.py --smoke --profile training --store build/rehearsal/store
+	$(BIN)/ocspec run specs/opencoder_megatron.py:experiment --smoke --profile training --store build/rehearsal/store
+
+test-all: test test-slow test-slurm test-training ## every test
 
 check: install ## format, lint, types and the import contract
 	$(BIN)/ruff format --check .
@@ -73,10 +101,10 @@ docs: install ## generate docs/reference from the command line and the tables of
 	$(BIN)/python scripts/make_cli_reference.py
 	$(BIN)/python scripts/make_rules_reference.py
 
-clean: ## remove caches and compiled plans; keep .venv and the store
+clean: ## remove caches and compiled plans; keep the environments and the store
 	rm -rf build dist *.egg-info htmlcov .coverage .coverage.* \
 		.pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks
-	find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path './.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-distclean: clean ## remove .venv and the store (.ocspec), too
-	rm -rf .venv .ocspec
+distclean: clean ## remove both environments and the store (.ocspec), too
+	rm -rf .venv .venv-training .ocspec

@@ -8,6 +8,7 @@ in a batch script is `emit/sbatch.py`.
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -61,6 +62,7 @@ def _option_names(options: Mapping[str, str]) -> dict[str, str]:
 class Settings:
     """What can be said for a profile and again for a task class. None: not said, so the plan or the site decides.
 
+    `python` is a name that is looked up in PATH, or a path; `load_profile` makes it a whole one.
     `minutes`, `cpus` and `memory_mb` are of one job and one node. `gpus_per_node` is how many a node has: training on
     more is spread over several. `environment` holds values, `env:NAME` of the submitting process or `file:PATH` on the
     node. `max_parallel_shards` is of one array, `shards_per_job` how many run one after another in a job; 0: no limit,
@@ -123,6 +125,7 @@ class Profile(Settings):
 def load_profile(name: str, start: Path) -> Profile:
     """The profile of that name, looked up from `start` upward; a UserError names those that exist.
 
+    A relative path of a Python starts where the settings are.
     Raises UserError (UserErrors for several) where an entry is unknown or cannot be used.
     """
     file, table = _settings(start)
@@ -137,11 +140,24 @@ def load_profile(name: str, start: Path) -> Profile:
             fix=f"{_hint(name, known)}add [profiles.{name}] to ocspec.toml",
         )
     given = _table(profiles[name], f"profiles.{name}", file)
-    profile = _structured(name, given, str(file))
+    profile = _located(_structured(name, given, str(file)), file.parent if file else start)
     wrong = [UserError(what, where=f"{file}: profile {name!r}", fix=fix) for what, fix in problems(profile)]
     if wrong:
         raise wrong[0] if len(wrong) == 1 else UserErrors(wrong)
     return profile
+
+
+def _located(profile: Profile, base: Path) -> Profile:
+    """The profile with whole paths; links stay, for a virtual environment's Python is one."""
+    classes = {name: attrs.evolve(own, python=_whole(own.python, base)) for name, own in profile.classes.items()}
+    return attrs.evolve(profile, python=_whole(profile.python, base), classes=classes)
+
+
+def _whole(python: str | None, base: Path) -> str | None:
+    """A name without a slash is for PATH, and ~ is refused with the rest that is wrong."""
+    if not python or "/" not in python or python.startswith("~"):
+        return python
+    return os.path.normpath(base / python)
 
 
 def default_profile(start: Path) -> str:

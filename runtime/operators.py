@@ -40,10 +40,17 @@ RUNTIMES: dict[str, str] = {
     "instruct.encode": "runtime.data.operators.instructions:encode_pairs",
     "smoke.tokenizer": "runtime.data.operators.smoke:tokenizer",
     "smoke.data": "runtime.data.operators.smoke:data",
-    "train.torch": "runtime.training.run:run",
+    **dict.fromkeys(("train.torch", "train.megatron", "train.nemo"), "runtime.training.run:run"),
     "eval.bits_per_byte": "runtime.evaluation.operators:bits_per_byte",
     "eval.ngram": "runtime.evaluation.operators:ngram",
 }
+
+PACKAGES: dict[str, tuple[str, ...]] = {
+    "train.torch": ("torch", "safetensors"),
+    "train.megatron": ("torch", "safetensors", "megatron.core"),
+    "train.nemo": ("torch", "safetensors", "megatron.core", "nemo"),
+}
+"""Packages that an operator loads only while it runs: loading its function does not show that they are there."""
 
 
 def load(op_id: str) -> Callable[[Any, TaskContext], None]:

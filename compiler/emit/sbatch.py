@@ -13,7 +13,6 @@ from typing import Any
 
 import attrs
 
-from compiler.errors import UserError
 from compiler.plan import Resources, Task
 from compiler.profile import Container, Profile, Settings
 
@@ -137,26 +136,6 @@ def shell_command(settings: Settings, argv: Sequence[str], default_python: str) 
 def _mount(mount: str) -> str:
     """A mount as both programs take it; a path alone is the same outside and inside."""
     return mount if ":" in mount else f"{mount}:{mount}"
-
-
-def passed_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that a job takes from the submitting process, for the environment of sbatch and nothing else.
-
-    Raises UserError that lists all that are not set.
-    """
-    wanted = {
-        name: value.removeprefix("env:") for name, value in settings.environment.items() if value.startswith("env:")
-    }
-    if missing := sorted({source for source in wanted.values() if source not in environ}):
-        raise UserError(
-            f"the profile takes {', '.join(missing)} from the environment, where {_it_is(missing)} not set",
-            fix=f'export {" ".join(missing)}, or give a file: "file:/path"',
-        )
-    return {name: environ[source] for name, source in wanted.items()}
-
-
-def _it_is(names: Sequence[str]) -> str:
-    return "it is" if len(names) == 1 else "they are"
 
 
 def directives(task: Task, profile: Profile, experiment: str) -> dict[str, str]:

@@ -11,7 +11,8 @@ from typing import Any
 
 import attrs
 
-from compiler.emit.sbatch import passed_environment, request
+from compiler.emit.sbatch import request
+from compiler.environment import passed_environment
 from compiler.errors import UserError
 from compiler.plan import Plan, Resources, TaskClass
 from compiler.profile import TASK_CLASSES, Profile, Settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from compiler.errors import UserError
-from compiler.plan import Plan
+from compiler.plan import Plan, TaskClass
 from compiler.profile import Profile
 from ocspec.cli.output import say
 from runtime.dispatch.base import Dispatcher
@@ -17,9 +18,10 @@ from runtime.store import Store
 
 if TYPE_CHECKING:
     from runtime.dispatch.slurm.run import SlurmRun
+    from runtime.dispatch.workers import Worker
 
 
-def dispatcher(file: Path, store: Store, profile: Profile) -> Dispatcher:
+def dispatcher(file: Path, store: Store, profile: Profile, workers: Mapping[TaskClass, Worker]) -> Dispatcher:
     """A dispatcher for a plan that runs on this machine. `file` is plan.json; logs go beside it."""
     if profile.dispatch == "inline":
         from runtime.dispatch.inline import InlineDispatcher
@@ -27,7 +29,15 @@ def dispatcher(file: Path, store: Store, profile: Profile) -> Dispatcher:
         return InlineDispatcher(file, store.root)
     from runtime.dispatch.local import LocalDispatcher
 
-    return LocalDispatcher(file, store.root, logs_of(file), profile.workers)
+    return LocalDispatcher(file, store.root, logs_of(file), profile.workers, workers)
+
+
+def workers_here(plan: Plan, store: Store, profile: Profile) -> dict[TaskClass, Worker]:
+    """How the workers of what is missing start on this machine; UserErrors for all that would keep one from running."""
+    from runtime.dispatch import workers
+    from runtime.run import to_run
+
+    return workers.workers_here(to_run(plan, store), profile, os.environ)
 
 
 def slurm_run(plan: Plan, file: Path, store: Store, profile: Profile) -> SlurmRun:

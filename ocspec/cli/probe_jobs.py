@@ -21,7 +21,8 @@ from typing import Any
 
 import attrs
 
-from compiler.emit.sbatch import passed_environment, request, setup_lines, shell_command, srun_arguments
+from compiler.emit.sbatch import request, setup_lines, shell_command, srun_arguments
+from compiler.environment import passed_environment
 from compiler.errors import UserError
 from compiler.plan import Resources, TaskClass
 from compiler.profile import Profile, Settings

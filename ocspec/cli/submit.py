@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from compiler.plan import Plan
     from compiler.profile import Profile
     from ocspec.cli.progress import Tracker
+    from runtime.dispatch.base import Dispatcher
     from runtime.run import Summary
     from runtime.store import Store
 
@@ -94,13 +95,14 @@ def refuse(plan: Plan, file: Path, store: Store) -> None:
 def dry_run(plan: Plan, file: Path, args: Namespace, profile: Profile) -> int:
     """Show what would run, and start nothing."""
     from ocspec.cli import on_slurm
-    from ocspec.cli.dispatchers import slurm_run
+    from ocspec.cli.dispatchers import slurm_run, workers_here
     from runtime.run import to_run
 
     store = arguments.store_at(args.store)
     refuse(plan, file.resolve(), store)
     if profile.dispatch == "slurm":
         return on_slurm.dry_run(slurm_run(plan, file, store, profile), args)
+    workers_here(plan, store, profile)
     missing = to_run(plan, store)
     if args.json:
         tasks = [{"task": task.id, "shards": task.shards} for task in missing]
@@ -129,33 +131,33 @@ def submit(plan: Plan, file: Path, args: Namespace) -> Summary:
     Raises UserErrors for a plan that cannot run, KeyboardInterrupt with what stays and how to go on.
     """
     from ocspec.cli import on_slurm
-    from ocspec.cli.dispatchers import slurm_run
+    from ocspec.cli.dispatchers import dispatcher, slurm_run, workers_here
     from ocspec.cli.progress import Tracker
     from runtime.run import to_run
 
     file = file.resolve()
     store, profile = arguments.store_at(args.store), profile_of(args)
     refuse(plan, file, store)
+    workers = {} if profile.dispatch == "slurm" else workers_here(plan, store, profile)
     missing = len(to_run(plan, store))
     say(would_run(plan, missing, profile))
     tracker = Tracker(plan, file.parent, missing)
     if profile.dispatch == "slurm":
         summary = on_slurm.submit_and_follow(slurm_run(plan, file, store, profile), tracker)
     else:
-        summary = _run_here(plan, file, store, profile, tracker)
+        summary = _run_here(plan, file, store, tracker, dispatcher(file, store, profile, workers))
     say_errors(*failures(tracker, file))
     return summary
 
 
-def _run_here(plan: Plan, file: Path, store: Store, profile: Profile, tracker: Tracker) -> Summary:
-    from ocspec.cli.dispatchers import dispatcher
+def _run_here(plan: Plan, file: Path, store: Store, tracker: Tracker, dispatcher: Dispatcher) -> Summary:
     from ocspec.cli.progress import follow
     from runtime.journal import Journal
     from runtime.run import run_plan, to_run
 
     try:
         with follow(tracker) as on_event:
-            return run_plan(plan, store, dispatcher(file, store, profile), Journal(file.parent / "journal"), on_event)
+            return run_plan(plan, store, dispatcher, Journal(file.parent / "journal"), on_event)
     except KeyboardInterrupt:
         finished = len(plan.tasks) - len(to_run(plan, store))
         raise KeyboardInterrupt(

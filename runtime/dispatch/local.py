@@ -10,15 +10,16 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
 
+from compiler.plan import TaskClass
 from runtime import interruption, launch
 from runtime.dispatch.base import Event, Job
+from runtime.dispatch.workers import Worker
 from runtime.lease import EXIT_LEASE_LOST
 
 POLL_SECONDS = 0.05
@@ -58,13 +59,19 @@ class _Running:
 
 
 class LocalDispatcher:
-    """Runs shards as subprocesses within `cpus` processors."""
+    """Runs shards as subprocesses within `cpus` processors (0: all), each as `workers` says for its task class.
 
-    def __init__(self, plan: Path, store: Path, logs: Path, cpus: int = 0) -> None:
+    A class that is not in `workers` runs with this process's own Python and variables.
+    """
+
+    def __init__(
+        self, plan: Path, store: Path, logs: Path, cpus: int = 0, workers: Mapping[TaskClass, Worker] | None = None
+    ) -> None:
         self._plan = plan
         self._store = store
         self._logs = logs
         self._cpus = cpus or os.cpu_count() or 1
+        self._workers = workers or {}
         self._waiting: list[tuple[Job, int]] = []
         self._open: dict[str, set[int]] = {}
         self._failed: set[str] = set()
@@ -118,17 +125,19 @@ class LocalDispatcher:
 
     def _start_process(self, job: Job, shard: int, log: Path, variables: dict[str, str]) -> subprocess.Popen[bytes]:
         log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "runtime.worker", str(self._plan), job.task_id, str(shard)]
+        worker = self._workers.get(job.task_class) or Worker()
+        command = [worker.python, "-m", "runtime.worker", str(self._plan), job.task_id, str(shard)]
         command += ["--store", str(self._store), "--parent", str(os.getpid())]
         threads = str(max(1, min(job.cpus, self._cpus) // job.ranks))
         env = {
             **os.environ,
-            **variables,  # also of a single process: those around it may be of a Slurm step that this one is not of
             "OMP_NUM_THREADS": threads,
             "NUMBA_NUM_THREADS": threads,
             "RAYON_NUM_THREADS": threads,
             # Threads that wait for one another sleep: spinning, they starve whatever else runs on the machine.
             "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
+            **worker.environment,
+            **variables,  # also of a single process: those around it may be of a Slurm step that this one is not of
         }
         with log.open("wb") as output:
             return subprocess.Popen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import attrs
@@ -187,6 +188,21 @@ def test_all_that_a_profile_can_say(tmp_path: Path) -> None:
     assert (train.container, train.modules, train.gpus_per_node) == (Container(), (), 4)
     assert train.environment == {**data.environment, "N": "8", "NCCL_DEBUG": "INFO"}
     assert (train.minutes, train.shards_per_job, train.scratch) == (120, 4, "/local/$USER")
+
+
+def test_a_relative_python_starts_where_the_settings_are(tmp_path: Path) -> None:
+    """Wherever the call comes from; a name is for PATH, and a link of a virtual environment stays a link."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    (tmp_path / "below").mkdir()
+    (tmp_path / "ocspec.toml").write_text(
+        "[profiles.p]\npython = './bin/python'\n[profiles.p.classes]\n"
+        "train = { python = '../other/python' }\neval = { python = 'python3' }\nfetch = { python = '' }\n"
+    )
+    profile = load_profile("p", tmp_path / "below")
+    assert profile.settings("data").python == str(tmp_path / "bin" / "python")
+    assert profile.settings("train").python == str(tmp_path.parent / "other" / "python")
+    assert (profile.settings("eval").python, profile.settings("fetch").python) == ("python3", "")
 
 
 TEXTS = st.none() | st.sampled_from(["", "a", "b"])

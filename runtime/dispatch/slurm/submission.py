@@ -18,7 +18,7 @@ import attrs
 import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-from compiler.emit.sbatch import passed_environment
+from compiler.environment import passed_environment
 from compiler.errors import UserError
 from runtime.dispatch.slurm import queue, script
 from runtime.dispatch.slurm.client import Patience, QueueUnavailable, ask

@@ -16,14 +16,12 @@ from compiler.emit.sbatch import (
     directives,
     header,
     job_name,
-    passed_environment,
     request,
     sbatch_script,
     setup_lines,
     shell_command,
     srun_arguments,
 )
-from compiler.errors import UserError
 from compiler.plan import Plan, Resources, Task
 from compiler.profile import Container, Profile, Settings
 
@@ -307,17 +305,6 @@ def test_pyxis_is_an_argument_of_srun() -> None:
     ]
     assert srun_arguments(Settings()) == []
     assert srun_arguments(Settings(container=attrs.evolve(container, kind="apptainer"))) == []
-
-
-def test_secrets_come_from_the_environment_of_the_submitting_process() -> None:
-    """All that are not set are named, once each; no value is."""
-    environment = {"A": "env:ONE", "B": "env:TWO", "C": "env:TWO", "D": "plain", "E": "file:/x"}
-    settings = Settings(environment=environment)
-    assert passed_environment(settings, {"ONE": "1", "TWO": "2 '"}) == {"A": "1", "B": "2 '", "C": "2 '"}
-    with pytest.raises(UserError) as error:
-        passed_environment(settings, {"OTHER": "1"})
-    assert error.value.what == "the profile takes ONE, TWO from the environment, where they are not set"
-    assert "export ONE TWO" in error.value.fix
 
 
 @pytest.mark.parametrize("kind", ["none", "pyxis", "apptainer"])

@@ -22,8 +22,8 @@ from .conftest import environment
 
 def test_each_profile_gets_its_dispatcher(tmp_path: Path) -> None:
     file, store = tmp_path / "plan.json", Store(tmp_path / "store")
-    assert isinstance(dispatchers.dispatcher(file, store, Profile()), LocalDispatcher)
-    assert isinstance(dispatchers.dispatcher(file, store, Profile(dispatch="inline")), InlineDispatcher)
+    assert isinstance(dispatchers.dispatcher(file, store, Profile(), {}), LocalDispatcher)
+    assert isinstance(dispatchers.dispatcher(file, store, Profile(dispatch="inline"), {}), InlineDispatcher)
     run = dispatchers.slurm_run(make_plan(step("a")), file, store, Profile(dispatch="slurm"))
     assert run.run_dir == tmp_path
 
