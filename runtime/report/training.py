@@ -116,7 +116,8 @@ def _curves(lines: Sequence[Mapping[str, Any]], field: str) -> dict[str, tuple[P
     curves: dict[str, list[Point]] = {}
     for line in lines:
         for name, value in line.get(field, {}).items():
-            curves.setdefault(name, []).append((line["step"], value))
+            if value is not None:
+                curves.setdefault(name, []).append((line["step"], value))
     return {name: tuple(curves[name]) for name in sorted(curves)}
 
 

@@ -379,7 +379,7 @@ data = (
 )
 names = "lines", "tables", "tree", "wheels", "web"
 experiment = small(
-    pretrain(mixture=mix(*names)),
+    pretrain(mixture=mix(*names), validate_every=2),
     Anneal(name="decay", mixture=mix(*names), batches=BATCHES, schedule=Decay(end=1e-5), start_step=9),
     FineTune(name="tune", instructions=("made", "pairs", "gone"), samples=40, epochs=2, global_batch=8, max_length=64,
              schedule=Cosine(peak=1e-4, warmup_steps=1, end=1e-6), start_step=8),
@@ -412,12 +412,14 @@ IDLE = {
     "declared.tokens": "sizes are for budgets",
     "data.lines.steps.deduplicate.chunk_tokens": "of no meaning by file",
     "curriculum.stages.last.samples": "of no meaning where steps are given",
+    **{f"curriculum.stages.{name}.validate_bytes": "nothing is measured there" for name in ("decay", "tune", "last")},
 }
 # Fields by which things are known: another value is another thing, not one change.
 KEYS = {"name", "version"}
 # Fields of which no other plain value makes sense here: names of other parts, absent parts, files, alternatives.
 FIXED = {"dataset", "base", "declared", "generator", "path", "format", "steps", "entry_point"}
 FIXED |= {"bands", "rows", "permutations"}  # either these or a threshold
+FIXED |= {"tensor", "pipeline", "context", "sequence_parallel"}  # torch splits the batch alone
 FIXED |= {"where"}  # either this or signal, comparison and threshold
 
 
@@ -461,7 +463,7 @@ def leaves(spec: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 # Values that some field takes, tried in turn.
 WORDS = (
     "chunk", "file", "character", "bf16", "nemo", "portable", "none", ">", "linear", "instruct", "num_words", "1" * 64,
-    "2401-2409", "mentioned",
+    "2401-2409", "mentioned", "skip", "full",
 )  # fmt: skip
 
 

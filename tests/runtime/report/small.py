@@ -278,10 +278,11 @@ def metrics(steps: int) -> str:
 
 
 def watched_metrics() -> str:
-    """Five steps on two data sets, one of them in the third alone; the second is no number, the fourth jumps."""
+    """Five steps on two data sets, the other in the third and in the second, no number itself; the fourth jumps."""
     lines = [json.loads(line) for line in metrics(5).splitlines()]
     for line in lines:
         line["sources"] = {"code": line["loss"] + 1, **({"algo": 2.0} if line["step"] == 3 else {})}
+    lines[1]["sources"]["algo"] = None
     lines[1] |= {"loss": None, "grad_norm": None, "anomaly": "not finite", "skipped": True}
     lines[3] |= {"anomaly": "spike", "skipped": False}
     return "".join(json.dumps(line) + "\n" for line in lines)
