@@ -1,15 +1,18 @@
-"""One rank of a training job in a process of its own, as a worker would run it. Not a test: `stacks.conftest` starts it.
+"""One rank of a training job in a process of its own, as a worker would run it. Not a test: `bench.Bench` starts it.
 
-    python -m tests.runtime.training.stacks.one_rank ARGUMENTS.json
+    python -m tests.stacks.one_rank ARGUMENTS.json
 
 ARGUMENTS are the job, its inputs and outputs, and what happens: `stop_after` asks for the end after so many steps,
-`kill_after` kills the process there. Exit codes as of a worker; the last line printed is the JSON of the stage's stats.
+`kill_after` kills the process there, `largest_file` is a limit in bytes as of a full disk, `nan_before` spoils a weight
+of rank 1 before that step. Exit codes as of a worker; the last line printed is the JSON of the stage's stats.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -20,8 +23,15 @@ import cattrs
 from compiler.errors import UserError
 from compiler.trainjob import TrainJob
 from runtime import interruption, launch
+from runtime.full_disk import as_one_message
 from runtime.training.ranks import Ranks
 from runtime.training.run import train_function
+
+
+def spoil_a_weight() -> None:
+    """What a broken device would do: one number of this rank's model is none."""
+    (engine,) = (each for each in gc.get_objects() if type(each).__name__ == "MegatronEngine")
+    next(engine.built.model.parameters()).data.view(-1)[0] = float("nan")
 
 
 def run(arguments: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
@@ -33,6 +43,15 @@ def run(arguments: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
         done = steps
         if steps == arguments.get("kill_after"):
             os.kill(os.getpid(), signal.SIGKILL)
+
+    looks = 0
+
+    def stop() -> bool:
+        nonlocal looks
+        looks += 1  # one before the first step, then one after each
+        if looks == arguments.get("nan_before") and not ranks.leads:
+            spoil_a_weight()
+        return ranks.leads and 0 < done == arguments.get("stop_after")
 
     job = cattrs.structure(arguments["job"], TrainJob)
     out = Path(arguments["out"])
@@ -47,8 +66,9 @@ def run(arguments: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
         tokenizer=None,
         progress=progress,
         stats=stats,
+        held_out=Path(arguments["held_out"]) if arguments.get("held_out") else None,
         ranks=ranks,
-        stop=lambda: ranks.leads and done > 0 and done == arguments.get("stop_after"),
+        stop=stop,
     )
     return stats
 
@@ -57,9 +77,12 @@ def main() -> int:
     """The exit code."""
     arguments = json.loads(Path(sys.argv[1]).read_text())
     os.environ.update(launch.rank_environment(os.environ))
+    if limit := arguments.get("largest_file"):
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     ranks = Ranks.meet(os.environ) if os.environ["WORLD_SIZE"] != "1" else Ranks.one()
     try:
-        with ranks:
+        with ranks, as_one_message(arguments["resume"], fix="free some"):
             if ranks.leads:
                 ranks.begin()
             elif not ranks.follow():
