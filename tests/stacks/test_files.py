@@ -95,7 +95,7 @@ def test_nemos_data_module_reads_our_files(tmp_path, documents, group):
             split="1,0,0",
             index_mapping_dir=str(tmp_path / "cache"),
         )
-        data.build(40, 0, 0, 0)
+        data.build(40, 40, 0, 0)
         assert_windows([data._train_ds[number] for number in range(40)], documents)
     finally:
         parallel_state.destroy_model_parallel()
