@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -103,6 +104,21 @@ def test_lost_documents_are_noticed(finished: Finished) -> None:
     result = {"outputs": empty, "stats": {"in": 3, "kept": 1, "dropped": {"near": 1}}, "timing": {}}
     with pytest.raises(AssertionError, match="lost documents: 3 in, 1 kept"):
         manifest.manifest(task, "k", [], {}, [result])
+
+
+def test_what_one_shard_tells_in_words_stays_in_the_manifest(workbench: Workbench) -> None:
+    """As which kernels a stage took, and why; numbers of several shards add up."""
+    plan, _ = workbench.compile()
+    task = plan.task("pretrain/train")
+    outputs = {name: {"kind": "log", "files": {}, "bytes": 0} for name in task.op.outputs}
+
+    def stats_of(*stats: dict[str, Any]) -> dict[str, Any]:
+        results = [{"outputs": outputs, "stats": one, "timing": {}} for one in stats]
+        return manifest.manifest(task, "k", [], {}, results)["stats"]
+
+    told = {"steps": 8, "kernels": {"chosen": "portable", "taken": ["a"], "reason": "no CUDA"}, "ended": None}
+    assert stats_of(told) == told
+    assert stats_of({"a": 1, "b": {"c": 2}}, {"a": 3, "b": {"d": 4}}) == {"a": 4, "b": {"c": 2, "d": 4}}
 
 
 def test_the_journal_tells_what_happened(finished: Finished) -> None:
