@@ -37,6 +37,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         "host": platform.node(),
         "python": sys.executable,
         "code": code_version(),
+        "package": str(Path(__file__).resolve().parent),
         "imports": {module: _failure(partial(importlib.import_module, module)) for module in request["imports"]},
         "places": {name: place(Path(path), request["token"]) for name, path in request["places"].items()},
         "scratch": scratch(os.environ.get("OCSPEC_SCRATCH", "")),
