@@ -142,3 +142,55 @@ def test_a_plan_whose_base_is_gone_is_refused(ocspec, spec: Path) -> None:
     result = ocspec("submit")
     assert result.code == 1
     assert "compile the spec again" in result.err
+
+
+def write_profile(*lines: str) -> None:
+    """A profile `two` whose training class says these lines."""
+    Path("ocspec.toml").write_text("\n".join(["[profiles.two.classes.train]", *lines, ""]))
+
+
+def test_a_class_is_run_by_the_python_that_its_profile_names(ocspec, built: Path) -> None:
+    """A path relative to the settings: training runs there and what follows it here."""
+    calls, program = built / "calls", built / "bin" / "python"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$MARK $*" >> {calls}\nexec {sys.executable} "$@"\n')
+    program.chmod(0o755)
+    write_profile('python = "bin/python"', 'environment = { MARK = "marked" }')
+    forget(built, "anneal/train", "anneal/bits_per_byte")
+    result = ocspec("submit", "--profile", "two")
+    assert result.code == 0, result.err
+    looked, *ran = [line for line in calls.read_text().splitlines() if " -m runtime." in line]
+    assert "marked -W ignore -m runtime.probe" in looked
+    assert [line.split()[:3] + line.split()[4:6] for line in ran] == [
+        ["marked", "-m", "runtime.worker", "anneal/train", "0"]
+    ]
+    assert "anneal/bits_per_byte" in result.err
+
+
+def test_a_python_that_is_missing_is_refused_before_anything_runs(ocspec, spec: Path) -> None:
+    """By submit and by its dry run; a plan whose training is finished is not held up by it."""
+    write_profile('python = ".venv-training/bin/python"')
+    assert ocspec("compile", str(spec)).code == 0
+    for argv in (("submit", "--profile", "two"), ("submit", "--profile", "two", "--dry-run")):
+        result = ocspec(*argv)
+        assert (result.code, result.out) == (1, "")
+        assert f"its python, {Path.cwd() / '.venv-training/bin/python'}, is not there" in result.err
+        assert "class 'train' of profile 'two'" in result.err and "fix: make install-training" in result.err
+    assert not Path("build/tiny/journal").exists() and not Path("build/tiny/logs").exists()
+
+
+def test_inline_refuses_a_python_of_its_own(ocspec, spec: Path) -> None:
+    """One process has one Python."""
+    write_profile(f'python = "{Path(sys.executable).parent}/pip"')
+    assert ocspec("compile", str(spec)).code == 0
+    result = ocspec("submit", "--profile", "two", "--inline")
+    assert (result.code, result.out) == (1, "")
+    assert "inline tasks run in this process, whose Python is" in result.err
+
+
+def test_what_a_profile_says_for_slurm_only_is_refused_here(ocspec, spec: Path) -> None:
+    write_profile('modules = ["cuda"]')
+    assert ocspec("compile", str(spec)).code == 0
+    result = ocspec("submit", "--profile", "two")
+    assert result.code == 1
+    assert "modules can be followed on Slurm only, and this profile runs on this machine" in result.err
