@@ -46,7 +46,8 @@ $(STAMP): pyproject.toml constraints.txt
 install-training: $(TRAINING_STAMP) ## make .venv-training, in which NeMo and Megatron train
 
 # torch brings what its build needs: nothing more on a CPU, NVIDIA's libraries with CUDA. All else is installed as it
-# stands in the list: a resolver would choose other versions, with which NeMo does not train.
+# stands in the list: a resolver would choose other versions, with which NeMo does not train. Bytecode is left to the
+# first import, which needs a part of it.
 $(TRAINING_STAMP): pyproject.toml constraints-training.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || { \
 		echo 'error: $(PYTHON) is missing or neither Python 3.11 nor 3.12, for which constraints-training.txt has wheels' >&2; \
@@ -55,8 +56,8 @@ $(TRAINING_STAMP): pyproject.toml constraints-training.txt
 		echo 'error: $(PYTHON) cannot make a virtual environment' >&2; \
 		echo '  fix: on Debian and Ubuntu, apt-get install python3-venv' >&2; exit 1; }
 	@echo 'installing into .venv-training; the first time takes several minutes, and 2 GB'
-	@$(TRAINING) -m pip install -qq $(PIP_ARGS) --constraint constraints-training.txt setuptools torch
-	@$(TRAINING) -m pip install -qq $(PIP_ARGS) --no-deps --requirement constraints-training.txt
+	@$(TRAINING) -m pip install -qq $(PIP_ARGS) --no-compile --constraint constraints-training.txt setuptools torch
+	@$(TRAINING) -m pip install -qq $(PIP_ARGS) --no-compile --no-deps --requirement constraints-training.txt
 	@$(TRAINING) -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $(TRAINING_STAMP)
 
