@@ -76,7 +76,7 @@ test-slurm: install ## a real Slurm on this machine; installs Debian's packages,
 	$(PYTEST) -q -n $(WORKERS) -m slurm tests
 
 test-training: install-training ## NeMo, Megatron and torch train the same job, in .venv-training
-	$(TRAINING) -m pytest -q tests/runtime/training/stacks tests/runtime/training/test_imports.py
+	$(TRAINING) -m pytest -q tests/stacks tests/runtime/training/test_imports.py
 
 rehearse: install install-training ## every stage of the 8B spec, shrunk, on NeMo and on Megatron, from nothing
 	rm -rf build/rehearsal

@@ -11,7 +11,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
@@ -46,6 +46,17 @@ class Step:
     norm: float
     verdict: Verdict = attrs.field(factory=Verdict)
     sources: Mapping[str, tuple[float, int]] = attrs.field(factory=dict)
+
+    @classmethod
+    def of(cls, batch: Batch, sums: Sequence[float], norm: float, verdict: Verdict) -> Step:
+        """What a batch came to, from the sums of its losses by data set, in the order of the batch's names."""
+        counted = batch.tokens_by_source()
+        means = {
+            name: (total / counted[name], counted[name])
+            for name, total in zip(batch.names, sums, strict=True)
+            if name in counted
+        }
+        return cls(loss=sum(sums) / batch.loss_tokens, norm=norm, verdict=verdict, sources=means)
 
 
 Judge = Callable[[float, float], Verdict]

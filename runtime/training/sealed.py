@@ -141,6 +141,12 @@ def latest_directory(resume: Path) -> tuple[Path, dict[str, Any]] | None:
     return None
 
 
+def before(resume: Path) -> str:
+    """Where a stage goes on that cannot save any more, in words: the newest state, whose files are not looked at."""
+    newest = next(iter(_newest_first(resume)), None)
+    return f"from step {int(newest.name.removeprefix('step-'))}" if newest else "from its start"
+
+
 def step_directory(parent: Path, step: int) -> Path:
     """Where the state after `step` steps lies; names sort as steps do."""
     return parent / f"step-{step:010d}"

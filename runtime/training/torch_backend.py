@@ -25,12 +25,12 @@ from compiler.errors import UserError
 from compiler.trainjob import TrainJob
 from runtime import interruption
 from runtime.training.checkpoint import save_hf_weights
+from runtime.training.checks import check_stage
 from runtime.training.compilation import choose_compilation
 from runtime.training.data import open_batches
 from runtime.training.device import choose_device, keep_freed_memory, reproducible
 from runtime.training.loop import Recorder, copy_records, run_steps
 from runtime.training.ranks import Ranks
-from runtime.training.schedule import check_schedule
 from runtime.training.sealed import write_sealed
 from runtime.training.trainer import Trainer
 from runtime.training.validation import Validation, open_held_out
@@ -98,26 +98,6 @@ def train(
 
 def check_job(job: TrainJob, init: Path | None, ranks: int = 1) -> None:
     """Raise UserError for a job that this back end cannot run as it is written, or not in that many processes."""
-    _check_split(job, ranks)
-    if job.steps < 1 or job.micro_batch < 1:
-        raise UserError(f"stage {job.stage} trains for {job.steps} steps, {job.micro_batch} sequences at a time")
-    longest = max(phase.sequence_length for phase in job.batches)
-    if longest > job.model.max_positions:
-        raise UserError(
-            f"stage {job.stage}: {longest} tokens a sequence, a model of {job.model.max_positions} positions",
-            fix="raise the model's max_positions, or shorten the sequences",
-        )
-    if job.loss_on == "answer" and job.kind != "finetune":
-        raise UserError(f"stage {job.stage}: loss on answers, but {job.kind} data has none", fix="use kind finetune")
-    if (init is None) != (job.start_from == "random"):
-        given = "no earlier stage" if init is None else f"the stage at {init}"
-        raise UserError(f"stage {job.stage} starts from {job.start_from}, and was given {given}")
-    if job.save_at is not None and not 1 <= job.save_at <= job.steps:
-        raise UserError(f"stage {job.stage} is to keep its state at step {job.save_at} of {job.steps}")
-    check_schedule(job.schedule, job.steps)
-
-
-def _check_split(job: TrainJob, ranks: int) -> None:
     split = job.parallelism
     for axis in ("tensor", "pipeline", "context"):
         if getattr(split, axis) > 1:
@@ -126,15 +106,4 @@ def _check_split(job: TrainJob, ranks: int) -> None:
                 f"(parallelism.{axis}); torch splits the batch only",
                 fix=f"use the nemo or megatron back end, or set {axis} to 1",
             )
-    if split.data != ranks:
-        raise UserError(
-            f"stage {job.stage} wants {split.data} devices (parallelism.data), and runs in {ranks} processes",
-            fix="submit it locally or to Slurm, which start a process per device, or set data to 1",
-        )
-    for number, phase in enumerate(job.batches):
-        if phase.global_batch % ranks:
-            raise UserError(
-                f"stage {job.stage}: {ranks} devices cannot share the {phase.global_batch} sequences of a batch evenly",
-                where=f"batches[{number}]",
-                fix="make the global batch a multiple of parallelism.data",
-            )
+    check_stage(job, init, ranks)

@@ -29,7 +29,7 @@ from runtime.training.loop import Judge, Step
 from runtime.training.model import DecoderLayer, LlamaForCausalLM
 from runtime.training.ranks import Ranks
 from runtime.training.score import Ints, LogProbs, label_log_probs
-from runtime.training.sealed import latest, latest_directory, write_latest, write_whole
+from runtime.training.sealed import before, latest, write_latest, write_whole
 from runtime.training.sharding import Sharding, clip_gradients, laid_out_as, whole
 
 
@@ -78,18 +78,15 @@ class Trainer:
 
     def update(self, batch: Batch, rate: float, judge: Judge) -> Step:
         """One optimizer step: the gradient over all ranks, the judgement, and if that allows it the update."""
-        sources = batch.tokens_by_source()
-        sums, norm = self._gradients(batch)
-        by_source = dict(zip(batch.names, self.ranks.add(sums).tolist(), strict=True))
-        loss = sum(by_source.values()) / batch.loss_tokens
-        verdict = judge(loss, norm)
+        own, norm = self._gradients(batch)
+        sums = self.ranks.add(own).tolist()
+        verdict = judge(sum(sums) / batch.loss_tokens, norm)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         if not verdict.skip:
             self.optimizer.step()
         self.optimizer.zero_grad()
-        means = {name: (by_source[name] / count, count) for name, count in sources.items()}
-        return Step(loss=loss, norm=norm, verdict=verdict, sources=means)
+        return Step.of(batch, sums, norm, verdict)
 
     def _gradients(self, batch: Batch) -> tuple[Tensor, float]:
         """Put the clipped gradient of the batch in place; this rank's sums of losses, and the norm before clipping."""
@@ -116,9 +113,7 @@ class Trainer:
         tensors["rng.cpu"] = torch.get_rng_state()
         if self.device.torch.type == "cuda":
             tensors["rng.cuda"] = torch.cuda.get_rng_state()
-        found = latest_directory(resume)
-        before = f"from step {found[1]['step']}" if found else "from its start"
-        with _room_for(tensors, step, f"free space at {resume}, and run again: the stage goes on {before}"):
+        with _room_for(tensors, step, f"free space at {resume}, and run again: the stage goes on {before(resume)}"):
             write_latest(resume, step, tensors, {**self.facts(step), "job": self.job.identity})
 
     def save_for_stage(self, directory: Path, step: int) -> None:

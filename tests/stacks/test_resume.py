@@ -31,7 +31,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(bench, backend):
     assert weights(unbroken.out) == weights(ended.out)
 
 
-@pytest.mark.parametrize(("before", "after"), [(PAIR, ALONE), (ALONE, PAIR), (Parallelism(tensor=2), PAIR)])
+@pytest.mark.parametrize(("before", "after"), [(PAIR, ALONE), (Parallelism(tensor=2), PAIR)])
 def test_a_run_goes_on_at_another_split(bench, before, after):
     """The batches of a step do not depend on who computes them; sums of gradients differ in their rounding."""
     unbroken = bench.trained("megatron", attrs.evolve(JOB, backend="megatron"))

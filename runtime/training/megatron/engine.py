@@ -70,21 +70,14 @@ class MegatronEngine:
 
     def conclude(self, batch: Batch, sums: Tensor, rate: float, judge: Judge) -> Step:
         """The second half of a step, once gradients and sums of losses by data set (float64) are there on all ranks."""
-        counted = batch.tokens_by_source()
-        loss = float(sums.sum()) / batch.loss_tokens
+        totals = sums.tolist()
         optimizer = self.built.optimizer
         optimizer.prepare_grads()
         norm = float(optimizer.get_grad_norm())
-        verdict = judge(loss, norm)
+        verdict = judge(sum(totals) / batch.loss_tokens, norm)
         if not verdict.skip:
             self._step(rate, norm)
-        by_source = dict(zip(batch.names, sums.tolist(), strict=True))
-        return Step(
-            loss=loss,
-            norm=norm,
-            verdict=verdict,
-            sources={name: (by_source[name] / count, count) for name, count in counted.items()},
-        )
+        return Step.of(batch, totals, norm, verdict)
 
     def _gradients(self, batch: Batch) -> Tensor:
         """Add up the gradient of the batch's mean loss; sums of losses by data set, float64, the same on every rank."""
@@ -237,10 +230,10 @@ class MegatronEngine:
 def micro_batches(batch: Batch, size: int) -> Iterator[dict[str, Tensor]]:
     """A batch in Megatron's terms, `size` sequences at a time; all are of the batch's full length.
 
-    `members` is float64 [data sets, sequences], 1 where a sequence is of a data set.
+    `members` is bool [data sets, sequences]: whether a sequence is of a data set.
     """
     positions = torch.arange(batch.ids.shape[1]).expand(size, -1)
-    members = torch.from_numpy(batch.sources == np.arange(len(batch.names))[:, None]).double()
+    members = torch.from_numpy(batch.sources == np.arange(len(batch.names))[:, None])
     for start in range(0, len(batch.ids), size):
         labels = batch.labels[start : start + size]
         counted = labels != IGNORE
@@ -267,7 +260,8 @@ def on_this_rank(batch: dict[str, Tensor], job: TrainJob, device: Device) -> dic
 def masked_loss(batch: dict[str, Tensor], losses_BS: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """The loss's sum, its predicted tokens, and its sums by data set (float64), as Megatron takes them."""
     masked_BS = losses_BS.float() * batch["loss_mask"]
-    sums = batch["members"] @ masked_BS.detach().sum(1, dtype=torch.float64)
+    of_rows = masked_BS.detach().sum(1, dtype=torch.float64)
+    sums = torch.where(batch["members"], of_rows, 0.0).sum(1)  # one set's loss that is no number leaves the others be
     return masked_BS.sum(), batch["loss_mask"].sum().to(torch.int), {"sums": sums}
 
 

@@ -101,7 +101,7 @@ def test_a_log_behind_the_state_is_refused(tmp_path, text):
     """Lines would be missing for ever."""
     path = tmp_path / "metrics.jsonl"
     path.write_text(text)
-    with pytest.raises(UserError, match="lines where the saved state is at step 2"):
+    with pytest.raises(UserError, match="lines where the saved state needs 2"):
         StepLog(path, 2)
 
 
