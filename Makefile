@@ -55,7 +55,7 @@ $(TRAINING_STAMP): pyproject.toml constraints-training.txt
 	@"$(PYTHON)" -m venv --clear .venv-training || { \
 		echo 'error: $(PYTHON) cannot make a virtual environment' >&2; \
 		echo '  fix: on Debian and Ubuntu, apt-get install python3-venv' >&2; exit 1; }
-	@echo 'installing into .venv-training; the first time takes several minutes, and 2 GB'
+	@echo 'installing into .venv-training, 1.6 GB; the first time takes several minutes'
 	@$(TRAINING) -m pip install -qq $(PIP_ARGS) --no-compile --constraint constraints-training.txt setuptools torch
 	@$(TRAINING) -m pip install -qq $(PIP_ARGS) --no-compile --no-deps --requirement constraints-training.txt
 	@$(TRAINING) -m pip install -qq --no-deps --no-build-isolation --editable .

@@ -61,7 +61,7 @@ def run(args: Namespace) -> int:
     on_slurm = profile is not None and profile.dispatch == "slurm"
     findings = [*_machine(), _disk(store), *_packages({"slurm"} if on_slurm else set()), _pip(), *_programs(on_slurm)]
     if not on_slurm:
-        findings += _training()
+        findings += _training(profile)
     if profile and on_slurm:
         findings += _cluster(profile, store, args.timeout)
     missing = [finding for finding in findings if finding.verdict == "missing"]
@@ -168,12 +168,28 @@ def _pip() -> Finding:
         return Finding("pip", "absent", "not installed", "PyPI sources need it: python -m ensurepip")
 
 
-def _training() -> Iterator[Finding]:
-    """What this interpreter could train with; torch is loaded only where there are kernels that link to it."""
+def _training(profile: Profile | None) -> Iterator[Finding]:
+    """What there is to train with: here, or in the Python that a local profile names for it, which loads NeMo, too."""
+    from compiler.errors import UserError, UserErrors
     from ocspec.cli import training_findings
+    from runtime.dispatch import workers
     from runtime.training.installed import look
 
-    yield from training_findings.findings({**look(load_nemo=False), "error": ""})
+    try:
+        worker = workers.worker_of("train", profile, os.environ) if profile else workers.Worker()
+        if worker.python == sys.executable:
+            yield from training_findings.findings({**look(load_nemo=False), "error": ""})
+            return
+        say(f"asking {worker.python}; loading NeMo may take a minute")
+        answer = workers.look(worker, [], training=True)
+    except UserErrors as several:
+        yield from (Finding("training", "missing", f"{one.where}: {one.what}", one.fix) for one in several.problems)
+    except UserError as error:
+        yield Finding("training", "missing", error.what, error.fix)
+    else:
+        there = answer["code"]
+        yield Finding("training", "ok", f"Python {there['python']} at {worker.python}, ocspec {there['ocspec']}")
+        yield from training_findings.findings(answer["training"])
 
 
 def _programs(on_slurm: bool) -> Iterator[Finding]:

@@ -54,7 +54,7 @@ def workers_here(tasks: Sequence[Task], profile: Profile, environ: Mapping[str, 
     problems: list[UserError] = []
     for task_class, its in needed.items():
         try:
-            workers[task_class] = _worker(task_class, profile, environ)
+            workers[task_class] = worker_of(task_class, profile, environ)
         except UserErrors as several:
             problems += several.problems
         else:
@@ -64,8 +64,8 @@ def workers_here(tasks: Sequence[Task], profile: Profile, environ: Mapping[str, 
     return workers
 
 
-def _worker(task_class: TaskClass, profile: Profile, environ: Mapping[str, str]) -> Worker:
-    """Raises UserErrors for settings that cannot be followed."""
+def worker_of(task_class: TaskClass, profile: Profile, environ: Mapping[str, str]) -> Worker:
+    """What a profile says of a task class; UserErrors for what cannot be followed, without a look at its Python."""
     settings, where = profile.settings(task_class), f"class {task_class!r} of profile {profile.name!r}"
     problems = list(_not_here(settings, where))
     python, variables = sys.executable, dict[str, str]()
@@ -136,7 +136,7 @@ def _lacks(worker: Worker, tasks: Iterable[Task], where: str) -> Iterator[UserEr
     else:
         modules = sorted({RUNTIMES[operator].partition(":")[0] for operator in operators})
         try:
-            found = _look(worker, ["runtime.worker", *modules, *packages])
+            found = look(worker, ["runtime.worker", *modules, *packages])
         except UserError as error:
             yield UserError(error.what, where=where, fix=error.fix)
             return
@@ -165,11 +165,15 @@ def _said(failed: Mapping[str, str]) -> str:
     return ", ".join(sorted(missing))
 
 
-def _look(worker: Worker, modules: Sequence[str]) -> dict[str, Any]:
-    """What `runtime.probe` finds with the worker's Python and variables."""
+def look(worker: Worker, modules: Sequence[str], *, training: bool = False) -> dict[str, Any]:
+    """What `runtime.probe` finds with the worker's Python and variables; `training`: also what it has to train with.
+
+    Raises UserError where that Python cannot be started or has no ocspec.
+    """
     with tempfile.TemporaryDirectory(prefix="ocspec-") as directory:
+        wanted = {"imports": modules, "places": {}, "gpus": 0, "token": "", "training": training}
         request = Path(directory) / "look.json"
-        request.write_text(json.dumps({"imports": modules, "places": {}, "gpus": 0, "token": ""}), encoding="utf-8")
+        request.write_text(json.dumps(wanted), encoding="utf-8")
         command = [worker.python, "-W", "ignore", "-m", "runtime.probe", str(request)]
         try:
             done = subprocess.run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,22 @@ def slurm_profile(**entries: str) -> None:
 def test_a_profile_of_this_machine_changes_nothing(ocspec) -> None:
     Path("ocspec.toml").write_text("[profiles.small]\nworkers = 2\n")
     assert ocspec("doctor", "--profile", "small", "--json") == ocspec("doctor", "--json")
+
+
+def test_the_python_that_a_local_profile_trains_with_is_asked(ocspec) -> None:
+    """Another program than this one, which says what it has; one that is not there is to be put right."""
+    Path("ocspec.toml").write_text("[profiles.two.classes.train]\npython = './python'\n")
+    missing = ocspec("doctor", "--profile", "two", "--json")
+    findings = {finding["what"]: finding for finding in json.loads(missing.out)["findings"]}
+    assert (missing.code, findings["training"]["verdict"]) == (1, "missing")
+    assert f"its python, {Path.cwd() / 'python'}, is not there" in findings["training"]["found"]
+    Path("python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    Path("python").chmod(0o755)
+    asked = ocspec("doctor", "--profile", "two", "--json")
+    findings = {finding["what"]: finding for finding in json.loads(asked.out)["findings"]}
+    assert findings["training"]["verdict"] == "ok", findings["training"]
+    assert {"kernels", "megatron-core", "nemo-toolkit"} <= set(findings)
+    assert f"asking {Path.cwd() / 'python'}" in asked.err
 
 
 def test_a_profile_that_is_wrong_is_said_before_anything_is_asked(ocspec) -> None:
