@@ -75,8 +75,9 @@ test-slurm: install ## a real Slurm on this machine; installs Debian's packages,
 	sh tests/slurm/install.sh
 	$(PYTEST) -q -n $(WORKERS) -m slurm tests
 
-test-training: install-training ## NeMo, Megatron and torch train the same job, in .venv-training
-	$(TRAINING) -m pytest -q tests/stacks tests/runtime/training/test_imports.py
+test-training: install-training ## what needs NeMo or Megatron, in .venv-training: the back ends train the same job
+	$(TRAINING) -m pytest -q tests/stacks tests/runtime/training/test_imports.py \
+		tests/compiler/emit/test_megatron.py tests/runtime/data/test_indexed.py
 
 rehearse: install install-training ## every stage of the 8B spec, shrunk, on NeMo and on Megatron, from nothing
 	rm -rf build/rehearsal
