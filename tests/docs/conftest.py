@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-GENERATED = {".git", ".venv", ".ocspec", "build", "dist", "__pycache__"}
+GENERATED = {".git", ".venv", ".venv-training", ".ocspec", "build", "dist", "__pycache__"}
 
 
 @pytest.fixture(scope="session")
