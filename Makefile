@@ -48,7 +48,7 @@ install-training: $(TRAINING_STAMP) ## make .venv-training, in which NeMo and Me
 # torch brings what its build needs: nothing more on a CPU, NVIDIA's libraries with CUDA. All else is installed as it
 # stands in the list: a resolver would choose other versions, with which NeMo does not train. Bytecode is left to the
 # first import, which needs a part of it.
-$(TRAINING_STAMP): pyproject.toml constraints-training.txt
+$(TRAINING_STAMP): constraints-training.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || { \
 		echo 'error: $(PYTHON) is missing or neither Python 3.11 nor 3.12, for which constraints-training.txt has wheels' >&2; \
 		echo '  fix: make install-training PYTHON=python3.12, or whatever one of them is called here' >&2; exit 1; }
