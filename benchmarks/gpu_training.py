@@ -98,6 +98,8 @@ def write_data(root: Path, job: TrainJob) -> None:
 
 def run_steps(case: str, job: TrainJob, threads: int) -> tuple[list[dict[str, Any]], list[float]]:
     """The timings of all steps of the case's back end, and their losses."""
+    from runtime.training.request import Request
+
     if case.startswith("torch"):
         from runtime.training.torch_backend import train
     else:
@@ -110,19 +112,17 @@ def run_steps(case: str, job: TrainJob, threads: int) -> tuple[list[dict[str, An
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         write_data(root, job)
+        request = Request(
+            job=job,
+            tokens=[root / "tokens"],
+            blend=root / "blend",
+            out=root / "out",
+            resume=root / "resume",
+            threads=threads,
+            progress=leave,
+        )
         with contextlib.suppress(Measured):
-            train(
-                job,
-                tokens=[root / "tokens"],
-                blend=root / "blend",
-                init=None,
-                out=root / "out",
-                resume=root / "resume",
-                threads=threads,
-                tokenizer=None,
-                progress=leave,
-                stats={},
-            )
+            train(request)
         timings = [json.loads(line) for line in (root / "resume/timings.jsonl").read_text().splitlines()]
         losses = [json.loads(line)["loss"] for line in (root / "resume/metrics.jsonl").read_text().splitlines()]
     return timings, losses

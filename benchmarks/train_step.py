@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 
 def ours(steps: int, threads: int, clock: Clock) -> list[float]:
     """Seconds of each step of `train`, on random tokens; the first from the start of the run."""
+    from runtime.training.request import Request
     from runtime.training.torch_backend import train
 
     job = TrainJob(
@@ -74,18 +75,16 @@ def ours(steps: int, threads: int, clock: Clock) -> list[float]:
         root = Path(name)
         write_tokens(root / "tokens")
         write_blend(root / "blend", steps)
-        train(
-            job,
+        request = Request(
+            job=job,
             tokens=[root / "tokens"],
             blend=root / "blend",
-            init=None,
             out=root / "out",
             resume=root / "resume",
             threads=threads,
-            tokenizer=None,
             progress=lambda *_: ends.append(clock()),
-            stats={},
         )
+        train(request)
     return [end - before for before, end in pairwise(ends)]
 
 

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from compiler.errors import UserError
 
 REASONS = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
-SHORT_WRITE = re.compile(r"^\d+ requested and \d+ written$")  # all that NumPy says of it
+# All that NumPy says of it, and torch, whose words may stand in the middle of another library's.
+SHORT_WRITE = re.compile(r"^\d+ requested and \d+ written$|inline_container.*(?:unexpected pos|file write failed)")
 
 
 def full_disk(error: BaseException) -> str:
@@ -19,11 +20,13 @@ def full_disk(error: BaseException) -> str:
 
     >>> full_disk(RuntimeError("I/O error: No space left on device (os error 28)"))
     'No space left on device'
+    >>> full_disk(RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598"))
+    'No space left on device'
     >>> full_disk(ValueError("no such column"))
     ''
     """
     said = str(error)
-    if SHORT_WRITE.match(said):
+    if SHORT_WRITE.search(said):
         return REASONS[0]
     return next((reason for reason in REASONS if reason in said), "")
 

@@ -22,13 +22,16 @@ from compiler.errors import UserError
 from compiler.trainjob import TrainJob
 from runtime import interruption
 from runtime.training.data import Batch, Batches
+from runtime.training.device import Device
 from runtime.training.guard import LossGuard, Verdict
 from runtime.training.ranks import Ranks
+from runtime.training.request import Request
 from runtime.training.schedule import learning_rate
+from runtime.training.score import Score
 from runtime.training.sealed import step_directory
 from runtime.training.steplog import StepLog
 from runtime.training.validation import FILE as VALIDATION
-from runtime.training.validation import Validation
+from runtime.training.validation import Validation, open_held_out
 from runtime.training.watch import Watchers, copy_kept
 
 GO_ON, LEAVE_OUT = 0, 1  # what rank 0 tells the others of a step; 2 and more: end, with an error of its own
@@ -116,6 +119,30 @@ def require_validation(job: TrainJob, recorder: Recorder) -> None:
             f"stage {job.stage} is to be measured every {job.validate_every} steps, and was given no held-out text",
             fix="set validate_every to 0",
         )
+
+
+def recorder_of(request: Request, job: TrainJob, device: Device) -> Recorder:
+    """What keeps the records of a request whose job has been settled for a device."""
+    watchers = Watchers(device.torch, device.precision, request.ranks.here.size)
+    return Recorder(job, request.resume, request.ranks.leads, request.progress, watchers)
+
+
+def environment_of(request: Request, device: Device) -> dict[str, Any]:
+    """What every back end tells of where it ran."""
+    return {**device.describe(), "ranks": request.ranks.here.size, "threads": request.threads}
+
+
+def validation_of(request: Request, job: TrainJob, score: Score) -> Validation | None:
+    """What measures the model that `score` asks, where the job wants that and the request has text for it."""
+    if not job.validate_every or request.held_out is None:
+        return None
+    return Validation(job, open_held_out(job, request.held_out), score, request.ranks)
+
+
+def tell(request: Request, environment: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
+    """Leave `log/environment.json`, and figures for the manifest."""
+    (request.out / "log" / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
+    request.stats.update(figures)
 
 
 def is_due(job: TrainJob, done: int) -> bool:

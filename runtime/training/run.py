@@ -1,7 +1,7 @@
 """The training operator's place in a plan: artefacts in, `train` called, artefacts out.
 
 Not a back end: it finds the directories and the tokens that begin and end a text, and loads the back end that the job
-names; all of them have a function `train` that takes what `torch_backend.train` describes.
+names; all of them have a function `train` that takes a `Request`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from compiler.trainjob import Backend
+from runtime.training.ranks import Ranks
+from runtime.training.request import Request
 
 BACKENDS: dict[Backend, str] = {
     "torch": "runtime.training.torch_backend",
@@ -30,8 +32,8 @@ def run(op: Any, ctx: Any) -> None:
     """
     tokenizer, held_out = _directory(ctx, "tokenizer"), _directory(ctx, "held_out")
     tokenizer_file = tokenizer / "tokenizer" / "tokenizer.json" if tokenizer else None
-    train_function(op.job.backend)(
-        op.job,
+    request = Request(
+        job=op.job,
         tokens=[artifact.path / "tokens" for artifact in ctx.inputs["tokens"]],
         blend=ctx.input("blend").path / "blend",
         init=_directory(ctx, "init"),
@@ -42,14 +44,15 @@ def run(op: Any, ctx: Any) -> None:
         bos_eos=bos_eos(tokenizer_file, op.job.kind) if tokenizer_file else None,
         progress=ctx.progress,
         stats=ctx.stats,
-        ranks=ctx.ranks,
+        ranks=ctx.ranks or Ranks.one(),
         held_out=held_out / "held_out" if held_out else None,
     )
+    train_function(op.job.backend)(request)
 
 
-def train_function(backend: Backend) -> Callable[..., None]:
+def train_function(backend: Backend) -> Callable[[Request], None]:
     """The back end's `train`; loading it loads what it is made of."""
-    function: Callable[..., None] = import_module(BACKENDS[backend]).train
+    function: Callable[[Request], None] = import_module(BACKENDS[backend]).train
     return function
 
 

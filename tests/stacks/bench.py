@@ -5,8 +5,10 @@ Not a test and not a worker: `Bench` writes tokens, a draw and a job, and starts
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -139,6 +141,9 @@ class Bench:
             for rank, variables in enumerate(launch.local_environments(job.parallelism.devices))
         ]
         codes = [process.wait(timeout=600) for process in processes]
+        for process in processes:  # a rank that was killed leaves the helper of Megatron's writer behind
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
         said = (directory / "0.log").read_text()
         return Ended(codes, directory / "out", directory / "resume", said)
 
@@ -154,7 +159,9 @@ class Bench:
         command = [sys.executable, "-m", MODULE, str(directory / "arguments.json")]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
         with (directory / f"{rank}.log").open("wb") as log:
-            return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+            return subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
 
 
 def write_tokens(directory: Path, documents: list[np.ndarray]) -> None:

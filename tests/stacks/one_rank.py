@@ -25,6 +25,7 @@ from compiler.trainjob import TrainJob
 from runtime import interruption, launch
 from runtime.full_disk import as_one_message
 from runtime.training.ranks import Ranks
+from runtime.training.request import Request
 from runtime.training.run import train_function
 
 
@@ -36,7 +37,7 @@ def spoil_a_weight() -> None:
 
 def run(arguments: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
     """Train; the stats that the stage leaves in its manifest."""
-    done, stats = 0, dict[str, Any]()
+    done = 0
 
     def progress(steps: int, total: int, unit: str) -> None:
         nonlocal done
@@ -55,22 +56,21 @@ def run(arguments: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
 
     job = cattrs.structure(arguments["job"], TrainJob)
     out = Path(arguments["out"])
-    train_function(job.backend)(
-        job,
+    request = Request(
+        job=job,
         tokens=[Path(path) for path in arguments["tokens"]],
         blend=Path(arguments["blend"]),
         init=Path(arguments["init"]) if arguments.get("init") else None,
+        held_out=Path(arguments["held_out"]) if arguments.get("held_out") else None,
         out=out if ranks.leads else out.with_name(f"{out.name}-rank-{ranks.here.rank}"),
         resume=Path(arguments["resume"]),
         threads=1,
-        tokenizer=None,
-        progress=progress,
-        stats=stats,
-        held_out=Path(arguments["held_out"]) if arguments.get("held_out") else None,
         ranks=ranks,
+        progress=progress,
         stop=stop,
     )
-    return stats
+    train_function(job.backend)(request)
+    return request.stats
 
 
 def main() -> int:

@@ -11,75 +11,59 @@ split. What a finished stage leaves is what the torch back end leaves, so that e
 
 from __future__ import annotations
 
-import json
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import attrs
 
 from compiler.emit.megatron import padded_vocab_size
 from compiler.errors import UserError
 from compiler.trainjob import TrainJob
-from runtime import interruption
 from runtime.training import kernels
 from runtime.training.checks import check_stage, check_whole_micro_batches
-from runtime.training.data import open_batches
+from runtime.training.data import Batches, open_batches
 from runtime.training.device import Device, choose_device, reproducible
-from runtime.training.loop import Recorder, run_steps
+from runtime.training.loop import Recorder, environment_of, recorder_of, run_steps, tell, validation_of
 from runtime.training.megatron import cpu
-from runtime.training.ranks import Ranks
-from runtime.training.validation import Validation, open_held_out
-from runtime.training.watch import Watchers
+from runtime.training.request import Request
 
 
-def train(
-    job: TrainJob,
-    *,
-    tokens: list[Path],
-    blend: Path,
-    init: Path | None,
-    out: Path,
-    resume: Path,
-    threads: int,
-    tokenizer: Path | None,
-    progress: Callable[[int, int, str], None],
-    stats: dict[str, Any],
-    bos_eos: tuple[int, int] | None = None,
-    ranks: Ranks | None = None,
-    stop: Callable[[], bool] = interruption.requested,
-    held_out: Path | None = None,
-) -> None:
+def train(request: Request) -> None:
     """Train one stage as `torch_backend.train` does; all ranks see `init` and `resume` on one file system.
 
     Raises what that raises, and UserError where megatron-core is missing or does not take the job.
     """
-    ranks = ranks or Ranks.one()
-    check_job(job, init, ranks.here.size)
+    job, ranks = request.job, request.ranks
+    check_job(job, request.init, ranks.here.size)
     device = choose_device(job.precision, ranks.here)
     choice = prepare(job, device)
-    environment = {**device.describe(), "ranks": ranks.here.size, "threads": threads, "kernels": choice.describe()}
+    job = attrs.evolve(job, precision=device.precision)
+    recorder = recorder_of(request, job, device)
+    with reproducible(request.threads), ranks.group(device.torch, always=True):
+        batches = open_batches(job, request.tokens, request.blend)
+        loss_tokens = batches.loss_tokens()
+        first, seconds = train_in_group(request, job, batches, device, choice, recorder)
+    if ranks.leads:
+        told = {"kernels": choice.describe()}
+        figures = {**recorder.summary(first, seconds), "loss_tokens": loss_tokens, **told}
+        tell(request, {**environment_of(request, device), **told}, figures)
+
+
+def train_in_group(
+    request: Request, job: TrainJob, batches: Batches, device: Device, choice: kernels.KernelChoice, recorder: Recorder
+) -> tuple[int, float]:
+    """Train what is left of a job and write its outputs; the steps that were behind it, and the seconds it took."""
     from runtime.training.megatron import build
     from runtime.training.megatron.engine import MegatronEngine, newest_step
 
-    job = attrs.evolve(job, precision=device.precision)
-    watchers = Watchers(device.torch, device.precision, ranks.here.size)
-    recorder = Recorder(job, resume, ranks.leads, progress, watchers)
-    with reproducible(threads), ranks.group(device.torch, always=True), build.groups(job):
-        batches = open_batches(job, tokens, blend)
-        loss_tokens = batches.loss_tokens()
-        engine = MegatronEngine(job, build.build(job, choice, device), device, ranks)
-        first = newest_step(job, resume, ranks)
-        engine.start(init, resume, first)
-        if job.validate_every and held_out is not None:
-            recorder.validation = Validation(job, open_held_out(job, held_out), engine.score, ranks)
-        seconds = run_steps(engine, job, batches, ranks, recorder, first, stop)
-        engine.write_outputs(out, resume, tokenizer, bos_eos)
-        if not ranks.leads:
-            return
-    (out / "log" / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
-    stats.update(recorder.summary(first, seconds), loss_tokens=loss_tokens, kernels=choice.describe())
+    with build.groups(job):
+        engine = MegatronEngine(job, build.build(job, choice, device), device, request.ranks)
+        first = newest_step(job, request.resume, request.ranks)
+        engine.start(request.init, request.resume, first)
+        recorder.validation = validation_of(request, job, engine.score)
+        seconds = run_steps(engine, job, batches, request.ranks, recorder, first, request.stop)
+        engine.write_outputs(request)
+    return first, seconds
 
 
 def check_job(job: TrainJob, init: Path | None, ranks: int = 1) -> None:

@@ -23,6 +23,7 @@ from runtime.training.data import IGNORE, Batch
 from runtime.training.device import Device
 from runtime.training.loop import Judge, Step, copy_records
 from runtime.training.ranks import Ranks
+from runtime.training.request import Request
 from runtime.training.score import Ints, LogProbs
 from runtime.training.sealed import (
     begin_aside,
@@ -189,13 +190,14 @@ class MegatronEngine:
             put_in_place(aside, directory)
         self.ranks.barrier()
 
-    def write_outputs(self, out: Path, resume: Path, tokenizer: Path | None, bos_eos: tuple[int, int] | None) -> None:
+    def write_outputs(self, request: Request) -> None:
         """Write what the stage leaves behind, by rank 0."""
-        weights, moments = self._portable(resume / "portable")
+        weights, moments = self._portable(request.resume / "portable")
         if self.ranks.leads:
-            save_hf_weights(weights, self.job.model, out / "checkpoint", tokenizer, bos_eos)
-            write_sealed(out / "state", moments, self._facts(self.job.steps))
-            copy_records(self.job, resume, out)
+            checkpoint = request.out / "checkpoint"
+            save_hf_weights(weights, self.job.model, checkpoint, request.tokenizer, request.bos_eos)
+            write_sealed(request.out / "state", moments, self._facts(self.job.steps))
+            copy_records(self.job, request.resume, request.out)
         self.ranks.barrier()
 
     def _saved_aside(self, target: Path) -> Path:

@@ -8,6 +8,7 @@ sharded state says of each local tensor which part of which key it is; all here 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,9 @@ def save(built: Built, directory: Path) -> None:
     """Write a distributed checkpoint into an empty directory that all ranks see."""
     from megatron.core import dist_checkpointing
 
-    dist_checkpointing.save(tree(built, loading=False), str(directory))
+    state = tree(built, loading=False)
+    with _as_error():
+        dist_checkpointing.save(state, str(directory))
 
 
 def load(built: Built, directory: Path, shape: ModelShape, *, distributed: bool, steps: int) -> None:
@@ -57,7 +60,21 @@ def load(built: Built, directory: Path, shape: ModelShape, *, distributed: bool,
         found = {kind: whole(directory, shape, kind) for kind in ("weight", *MOMENTS)}
         fill(built, shape, lambda kind, name: found[kind][name], steps)
         return
-    _take(built, dist_checkpointing.load(tree(built, loading=True), str(directory)))
+    state = tree(built, loading=True)
+    with _as_error():
+        loaded = dist_checkpointing.load(state, str(directory))
+    _take(built, loaded)
+
+
+@contextmanager
+def _as_error() -> Iterator[None]:
+    """Torch's checkpoints fail with what is no Exception, and no one would catch."""
+    from torch.distributed.checkpoint.api import CheckpointException
+
+    try:
+        yield
+    except CheckpointException as failed:
+        raise RuntimeError(" ".join(str(failed).split())) from failed
 
 
 def fill(built: Built, shape: ModelShape, source: Source, steps: int = 0) -> None:

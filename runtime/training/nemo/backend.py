@@ -9,81 +9,68 @@ written.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
 import warnings
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import attrs
 
 from compiler.errors import UserError
 from compiler.trainjob import TrainJob
 from runtime import interruption
-from runtime.training.data import open_batches
-from runtime.training.device import choose_device, reproducible
-from runtime.training.loop import Recorder, require_validation
-from runtime.training.megatron.backend import check_job, prepare
+from runtime.training.data import Batches, open_batches
+from runtime.training.device import Device, choose_device, reproducible
+from runtime.training.kernels import KernelChoice
+from runtime.training.loop import Recorder, environment_of, recorder_of, require_validation, tell, validation_of
+from runtime.training.megatron.backend import check_job, prepare, train_in_group
 from runtime.training.megatron.engine import newest_step
-from runtime.training.ranks import Ranks
-from runtime.training.validation import Validation, open_held_out
-from runtime.training.watch import Watchers
+from runtime.training.request import Request
 
 
-def train(
-    job: TrainJob,
-    *,
-    tokens: list[Path],
-    blend: Path,
-    init: Path | None,
-    out: Path,
-    resume: Path,
-    threads: int,
-    tokenizer: Path | None,
-    progress: Callable[[int, int, str], None],
-    stats: dict[str, Any],
-    bos_eos: tuple[int, int] | None = None,
-    ranks: Ranks | None = None,
-    stop: Callable[[], bool] = interruption.requested,
-    held_out: Path | None = None,
-) -> None:
+def train(request: Request) -> None:
     """Train one stage as `megatron.backend.train` does.
 
     Raises what that raises, and UserError where NeMo is missing or is one without language models.
     """
-    ranks = ranks or Ranks.one()
-    check_job(job, init, ranks.here.size)
+    job, ranks = request.job, request.ranks
+    check_job(job, request.init, ranks.here.size)
     device = choose_device(job.precision, ranks.here)
     choice = prepare(job, device)
     load_nemo()
+    job = attrs.evolve(job, precision=device.precision)
+    recorder = recorder_of(request, job, device)
+    with reproducible(request.threads), ranks.group(device.torch, always=True):
+        batches = open_batches(job, request.tokens, request.blend)
+        loss_tokens = batches.loss_tokens()
+        first = newest_step(job, request.resume, ranks)
+        # A trainer of no steps builds no model. What is left then is to write the outputs, from the same kind of state.
+        run = train_in_group if first == job.steps else _fit
+        first, seconds = run(request, job, batches, device, choice, recorder)
+    if ranks.leads:
+        told = {"kernels": choice.describe()}
+        figures = {**recorder.summary(first, seconds), "loss_tokens": loss_tokens, **told}
+        tell(request, {**environment_of(request, device), **told}, figures)
+
+
+def _fit(
+    request: Request, job: TrainJob, batches: Batches, device: Device, choice: KernelChoice, recorder: Recorder
+) -> tuple[int, float]:
+    """As `train_in_group`, by NeMo's trainer."""
     from runtime.training.nemo.run import Run
 
-    environment = {**device.describe(), "ranks": ranks.here.size, "threads": threads, "kernels": choice.describe()}
-    job = attrs.evolve(job, precision=device.precision)
-    watchers = Watchers(device.torch, device.precision, ranks.here.size)
-    recorder = Recorder(job, resume, ranks.leads, progress, watchers)
-    with reproducible(threads), ranks.group(device.torch, always=True):
-        batches = open_batches(job, tokens, blend)
-        loss_tokens = batches.loss_tokens()
-        first = newest_step(job, resume, ranks)
-        if ranks.any(stop()):
-            raise interruption.Interrupted(first)
-        run = Run(job, batches, device, choice, ranks, recorder, stop, first)
-        if job.validate_every and held_out is not None:
-            recorder.validation = Validation(job, open_held_out(job, held_out), run.score, ranks)
-        require_validation(job, recorder)
-        began = time.perf_counter()
-        with recorder.open(first):
-            run.fit(init, resume)
-        seconds = time.perf_counter() - began
-        run.engine.write_outputs(out, resume, tokenizer, bos_eos)
-        if not ranks.leads:
-            return
-    (out / "log" / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
-    stats.update(recorder.summary(first, seconds), loss_tokens=loss_tokens, kernels=choice.describe())
+    first = newest_step(job, request.resume, request.ranks)
+    if request.ranks.any(request.stop()):
+        raise interruption.Interrupted(first)
+    run = Run(request, job, batches, device, choice, recorder, first)
+    recorder.validation = validation_of(request, job, run.score)
+    require_validation(job, recorder)
+    began = time.perf_counter()
+    with recorder.open(first):
+        run.fit()
+    seconds = time.perf_counter() - began
+    run.engine.write_outputs(request)
+    return first, seconds
 
 
 def load_nemo() -> None:

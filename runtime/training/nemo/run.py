@@ -5,8 +5,6 @@ Not the stage around it (`backend`) and not a loop: Lightning calls what is here
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,7 +28,7 @@ from runtime.training.megatron.engine import MegatronEngine
 from runtime.training.nemo.data import BlendDataModule
 from runtime.training.nemo.model import JobModel, SummedLoss, llama_config
 from runtime.training.nemo.schedule import JobSchedule
-from runtime.training.ranks import Ranks
+from runtime.training.request import Request
 from runtime.training.schedule import learning_rate
 from runtime.training.score import Ints, LogProbs
 
@@ -42,17 +40,17 @@ class Run(Callback):
 
     def __init__(
         self,
+        request: Request,
         job: TrainJob,
         batches: Batches,
         device: Device,
         kernels: KernelChoice,
-        ranks: Ranks,
         recorder: Recorder,
-        stop: Callable[[], bool],
         first: int,
     ) -> None:
+        self._request, self._ranks = request, request.ranks
         self._job, self._batches, self._device, self._kernels = job, batches, device, kernels
-        self._ranks, self._recorder, self._stop = ranks, recorder, stop
+        self._recorder = recorder
         self._done = self._first = first
         self._sums: list[Tensor] = []
         self._interrupted = False
@@ -61,11 +59,8 @@ class Run(Callback):
         """Itself: NeMo copies all that a trainer is made of, to describe it in checkpoints that are not written."""
         return self
 
-    def fit(self, init: Path | None, resume: Path) -> None:
+    def fit(self) -> None:
         """Train to the end; Interrupted where a stop was asked for, with the state of that step saved."""
-        self._init, self._resume = init, resume
-        if self._first == self._job.steps:
-            raise AssertionError("a finished stage is not trained again")
         model = JobModel(llama_config(self._job, self._kernels, self._device), SummedLoss(self._take))
         optimizer = nl.MegatronOptimizerModule(
             config=OptimizerConfig(**emitted.optimizer_config(self._job), params_dtype=model.config.params_dtype),
@@ -93,7 +88,7 @@ class Run(Callback):
         distributed = self._job.parallelism.distributed_optimizer
         built = Built(pl_module.config, chunk, optimizer, distributed)
         self.engine = MegatronEngine(self._job, built, self._device, self._ranks)
-        self.engine.start(self._init, self._resume, self._first)
+        self.engine.start(self._request.init, self._request.resume, self._first)
         self._recorder.validate(self._first)
         optimizer.step = self._optimizer_step
 
@@ -113,7 +108,7 @@ class Run(Callback):
         """After an update: save what is due, tell how far the stage is, and end where that was asked for."""
         self._done += 1
         done, job, recorder = self._done, self._job, self._recorder
-        stopping = self._ranks.any(self._stop())
+        stopping = self._ranks.any(self._request.stop())
         if done == job.save_at:
             self.engine.save_for_stage(recorder.resume / "saved", done)
         if stopping or is_due(job, done):

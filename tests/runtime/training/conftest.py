@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from compiler.trainjob import BatchPhase, ModelShape, SchedulePhase, TrainJob
+from runtime.training.request import Request
 from runtime.training.torch_backend import train
 
 TINY = ModelShape(
@@ -130,15 +131,11 @@ def run_job(corpus: Corpus) -> Callable[..., Path]:
         arguments = {
             "tokens": corpus.tokens,
             "blend": corpus.blend(job),
-            "init": None,
             "out": out,
             "resume": corpus.root / f"{name}-resume",
             "threads": 1,
-            "tokenizer": None,
-            "progress": lambda *_: None,
-            "stats": {},
         }
-        train(job, **(arguments | changes))
+        train(Request(job=job, **(arguments | changes)))
         return out
 
     return run

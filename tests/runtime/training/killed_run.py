@@ -26,6 +26,7 @@ import cattrs
 import torch
 
 from compiler.trainjob import TrainJob
+from runtime.training.request import Request
 from runtime.training.torch_backend import train
 
 
@@ -65,19 +66,17 @@ def attempt(arguments: dict[str, Any], out: Path, resume: Path, point: str) -> N
         Path.rename = dying(Path.rename, stop)  # type: ignore[method-assign]
     if kind == "output":
         shutil.copyfile = dying(shutil.copyfile, stop)
-    train(
-        cattrs.structure(arguments["job"], TrainJob),
+    request = Request(
+        job=cattrs.structure(arguments["job"], TrainJob),
         tokens=[Path(path) for path in arguments["tokens"]],
         blend=Path(arguments["blend"]),
-        init=None,
         out=out,
         resume=resume,
         threads=1,
-        tokenizer=None,
         progress=progress,
-        stats={},
         held_out=Path(arguments["held_out"]) if "held_out" in arguments else None,
     )
+    train(request)
 
 
 def in_child(arguments: dict[str, Any], out: Path, resume: Path, point: str) -> int:

@@ -33,6 +33,7 @@ from runtime.training.data import open_batches
 from runtime.training.device import choose_device
 from runtime.training.guard import Verdict
 from runtime.training.ranks import Ranks
+from runtime.training.request import Request
 from runtime.training.torch_backend import train
 from runtime.training.trainer import Trainer
 from tests.runtime.training.killed_run import warm_up
@@ -87,21 +88,18 @@ def rank(arguments: dict[str, Any], group: dict[str, Any], environment: dict[str
             return None
         if group.get("holds"):
             return held(arguments, job, ranks)
-        train(
-            job,
+        request = Request(
+            job=job,
             tokens=[Path(path) for path in arguments["tokens"]],
             blend=Path(arguments["blend"]),
-            init=None,
             out=Path(group["out"]) if ranks.leads else Path(group["out"] + f"-rank-{number}"),
             resume=Path(group["resume"]),
             threads=1,
-            tokenizer=None,
-            progress=lambda *_: None,
-            stats={},
             ranks=ranks,
             stop=between_steps,
             held_out=Path(arguments["held_out"]) if "held_out" in arguments else None,
         )
+        train(request)
     return None
 
 
