@@ -3,11 +3,13 @@
 # PYTHON    the interpreter that .venv is made with: 3.11 or newer; .venv-training takes 3.11 or 3.12
 # PIP_ARGS  more arguments for pip, such as --extra-index-url with PyTorch's index of CPU builds
 # WORKERS   processes that the tests run in
+# CLUSTERS  processes that the tests with Slurm run in, each with a cluster of its own: they wait more than they work
 # DATA      a Parquet file of documents for `make bench`
 
 PYTHON ?= python3
 PIP_ARGS ?=
 WORKERS ?= 2
+CLUSTERS ?= 3
 DATA ?=
 
 BIN := .venv/bin
@@ -73,10 +75,10 @@ test-slow: install ## what the default suite leaves out: slow tests and those th
 
 test-slurm: install ## a real Slurm on this machine; installs Debian's packages, which takes root
 	sh tests/slurm/install.sh
-	$(PYTEST) -q -n $(WORKERS) -m slurm tests
+	$(PYTEST) -q -n $(CLUSTERS) -m slurm tests
 
 test-training: install-training ## what needs NeMo or Megatron, in .venv-training: the back ends train the same job
-	$(TRAINING) -m pytest -q tests/stacks tests/runtime/training/test_imports.py \
+	$(TRAINING) -m pytest -q -n $(WORKERS) --dist loadfile tests/stacks tests/runtime/training/test_imports.py \
 		tests/compiler/emit/test_megatron.py tests/runtime/data/test_indexed.py
 
 rehearse: install install-training ## every stage of the 8B spec, shrunk, on NeMo and on Megatron, from nothing

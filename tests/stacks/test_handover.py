@@ -105,16 +105,15 @@ def test_the_model_in_training_scores_text_as_transformers_does(bench, backend, 
 
 
 def test_a_skipped_step_reads_its_batch_and_changes_nothing(bench):
-    """On every back end alike: the losses after it are equal, too. A policy that finds fault with ordinary steps."""
+    """The losses after it are equal, too, on Megatron, whose judgement NeMo's run shares. A policy that finds fault with ordinary steps."""
     guard = Guard(spike="skip", spike_ratio=0.9, window=4, max_skips=50)
     job = attrs.evolve(PRETRAIN, guard=guard, save_at=None)
-    names = ("torch", "megatron", "nemo")
+    names = ("torch", "megatron")
     ended = {name: bench.trained(f"{name}-guarded", attrs.evolve(job, backend=name)) for name in names}
     skipped = {name: [bool(line.get("skipped")) for line in each.metrics] for name, each in ended.items()}
-    assert skipped["torch"] == skipped["megatron"] == skipped["nemo"]
+    assert skipped["torch"] == skipped["megatron"]
     assert 0 < sum(skipped["torch"]) < job.steps
     assert largest_difference(ended["torch"].losses, ended["megatron"].losses) < 1e-6
-    assert largest_difference(ended["torch"].losses, ended["nemo"].losses) < 1e-6
 
 
 def test_a_stage_of_another_shape_is_refused(bench):
