@@ -105,7 +105,10 @@ def test_the_model_in_training_scores_text_as_transformers_does(bench, backend, 
 
 
 def test_a_skipped_step_reads_its_batch_and_changes_nothing(bench):
-    """The losses after it are equal, too, on Megatron, whose judgement NeMo's run shares. A policy that finds fault with ordinary steps."""
+    """The losses after it are equal on Megatron, too, whose judgement NeMo shares.
+
+    The policy finds fault with ordinary steps.
+    """
     guard = Guard(spike="skip", spike_ratio=0.9, window=4, max_skips=50)
     job = attrs.evolve(PRETRAIN, guard=guard, save_at=None)
     names = ("torch", "megatron")
