@@ -20,6 +20,7 @@ from compiler.rules import (
     oc012_validation,
     oc013_back_end,
     oc014_sequence_split,
+    oc015_tokenizer,
 )
 from compiler.rules.base import Rule
 
@@ -38,4 +39,5 @@ RULES: tuple[Rule, ...] = (
     oc012_validation.RULE,
     oc013_back_end.RULE,
     oc014_sequence_split.RULE,
+    oc015_tokenizer.RULE,
 )

@@ -1,4 +1,4 @@
-"""OC012: a stage that measures itself while it trains needs held-out text."""
+"""OC012: a stage that measures itself while it trains needs held-out text, and whole sequences."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ from compiler.rules.base import Rule
 
 
 def find(draft: Draft) -> Iterator[UserError]:
-    """Stages with `validate_every` where nothing is held out."""
+    """Stages with `validate_every` where nothing is held out, or that split sequences over devices."""
     for stage in draft.experiment.curriculum.stages:
         if stage.validate_every and draft.experiment.hold_out is None:
             yield draft.error(
                 stage,
                 f"{stage.name!r} measures on held-out text every {stage.validate_every} steps, but none is held out",
                 'give hold_out=HoldOut(repositories=("NAME@*",)), or set validate_every to 0',
+            )
+        if stage.validate_every and stage.parallelism.context > 1:
+            yield draft.error(
+                stage,
+                f"{stage.name!r} measures on held-out text, and splits sequences over {stage.parallelism.context} devices",
+                "set validate_every to 0, or context to 1",
             )
 
 

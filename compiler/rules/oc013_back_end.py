@@ -13,7 +13,7 @@ AXES = ("tensor", "pipeline", "context")
 
 
 def find(draft: Draft) -> Iterator[UserError]:
-    """Model parallelism on torch, full sharding elsewhere, and sequence parallelism over one device."""
+    """Axes on torch, full sharding elsewhere, context without its kernels, sequence parallelism over one device."""
     for stage in draft.experiment.curriculum.stages:
         split = stage.parallelism
         if stage.backend == "torch":
@@ -23,6 +23,13 @@ def find(draft: Draft) -> Iterator[UserError]:
                 stage,
                 f"{stage.name!r}: fully_sharded is for backend 'torch'; {stage.backend!r} does not shard weights",
                 'use distributed_optimizer=True, or backend="torch"',
+            )
+        if stage.backend != "torch" and split.context > 1 and stage.kernels == "portable":
+            yield draft.error(
+                stage,
+                f"{stage.name!r}: context {split.context} with kernels 'portable'; only Transformer Engine's attention "
+                "splits a sequence over devices",
+                'set kernels="fused" (or "auto", where the nodes have it), or context to 1',
             )
         if split.sequence_parallel and split.tensor == 1:
             yield draft.error(

@@ -89,6 +89,12 @@ def prepare(job: TrainJob, device: Device) -> kernels.KernelChoice:
     """Choose kernels and make ready what Megatron looks at while it is imported; UserError where it is missing."""
     warnings.filterwarnings("ignore", module=r"(megatron|nemo|lightning|torch)\b")  # what they say of one another
     choice = kernels.choose(job.kernels, kernels.probe(), device.torch.type)
+    if job.parallelism.context > 1 and not choice.transformer_engine:
+        raise UserError(
+            f"stage {job.stage} splits sequences over {job.parallelism.context} devices, which only Transformer "
+            f"Engine's attention does; {choice.reason}",
+            fix="train where Transformer Engine is, or set parallelism.context to 1",
+        )
     kernels.hide_not_taken(choice)
     needs_cpu = device.torch.type != "cuda"
     if needs_cpu:
