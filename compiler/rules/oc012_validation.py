@@ -18,10 +18,11 @@ def find(draft: Draft) -> Iterator[UserError]:
                 f"{stage.name!r} measures on held-out text every {stage.validate_every} steps, but none is held out",
                 'give hold_out=HoldOut(repositories=("NAME@*",)), or set validate_every to 0',
             )
-        if stage.validate_every and stage.parallelism.context > 1:
+        context = stage.parallelism.context
+        if stage.validate_every and context > 1:
             yield draft.error(
                 stage,
-                f"{stage.name!r} measures on held-out text, and splits sequences over {stage.parallelism.context} devices",
+                f"{stage.name!r} measures on held-out text, and splits sequences over {context} devices",
                 "set validate_every to 0, or context to 1",
             )
 

@@ -17,7 +17,8 @@ def find(draft: Draft) -> Iterator[UserError]:
     if isinstance(draft.experiment.tokenizer, TrainedBPE) and all(isinstance(stage, FineTune) for stage in stages):
         yield draft.error(
             draft.experiment.tokenizer,
-            f"TrainedBPE is trained on the first stage's mixture, and none of the curriculum's stages ({len(stages)}) has one",
+            "TrainedBPE is trained on the first stage's mixture, and none of the curriculum's stages "
+            f"({len(stages)}) has one",
             "use PretrainedTokenizer, or add a stage with a mixture",
         )
 
