@@ -64,7 +64,7 @@ def choose_compilation(job: TrainJob, device: torch.device, ranks: Ranks) -> Com
         raise UserError(
             f"stage {job.stage} wants fused kernels: {found}",
             where="kernels",
-            fix="install a C++ compiler (and Triton for a GPU), or set kernels to auto",
+            fix="install a C++ compiler (and Triton for a GPU), have no space in Python's path, or set kernels to auto",
         )
     return Compilation(False, True, f"auto: {found}")
 

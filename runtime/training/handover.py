@@ -22,7 +22,7 @@ from compiler.trainjob import ModelShape, TrainJob
 from runtime.training.checkpoint import WEIGHTS
 from runtime.training.initial import initial_weight
 from runtime.training.schedule import learning_rate
-from runtime.training.sealed import PAYLOAD, check_seal, step_directory
+from runtime.training.sealed import PAYLOAD, check_seal, read_facts, step_directory
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -38,24 +38,26 @@ class Start:
     optimizer_steps: int = 0
 
 
-def start_of(job: TrainJob, init: Path | None, sizes: Mapping[str, tuple[int, ...]]) -> Start:
+def start_of(job: TrainJob, init: Path | None, sizes: Mapping[str, tuple[int, ...]], *, check: bool = True) -> Start:
     """What the job starts from: fresh weights, or what it takes of the stage in `init`.
 
     `sizes` are those of the model's weights by name. UserError where a file is missing, damaged or of another model, or
-    a stage that goes on from a state does not begin at the learning rate where that ended.
+    a stage that goes on from a state does not begin at the learning rate where that ended. One of several ranks has to
+    `check` the state's files, which reads them all.
     """
     if init is None:
         return Start(lambda _, name: initial_weight(job.model, name, sizes[name], job.seed))
     step = job.start_step
     state = init / "state" if step is None else step_directory(init / "state", step)
+    facts: dict[str, Any] = {}
+    if step is not None or job.start_from == "state":
+        facts = check_seal(state) if check else read_facts(state)
     if step is None:
         weights = _reader(init / "checkpoint" / WEIGHTS, "", sizes)
     else:
-        check_seal(state)
         weights = _reader(state / PAYLOAD, "model.", sizes)
     if job.start_from == "weights":
         return Start(lambda _, name: weights(name))
-    facts = check_seal(state)
     check_continuity(job, facts["learning_rate"], state)
     kinds = {kind: _reader(state / PAYLOAD, f"{kind}.", sizes) for kind in MOMENTS}
     return Start(lambda kind, name: {"weight": weights, **kinds}[kind](name), facts["optimizer_steps"])

@@ -21,6 +21,7 @@ import attrs
 from compiler.errors import UserError
 from compiler.trainjob import TrainJob
 from runtime import interruption
+from runtime.launch import Lost
 from runtime.training.data import Batch, Batches
 from runtime.training.device import Device
 from runtime.training.guard import LossGuard, Verdict
@@ -112,15 +113,6 @@ def run_steps(
     return time.perf_counter() - began
 
 
-def require_validation(job: TrainJob, recorder: Recorder) -> None:
-    """Raise UserError for a job that is to be measured while it trains, without anything to measure it on."""
-    if job.validate_every and recorder.validation is None:
-        raise UserError(
-            f"stage {job.stage} is to be measured every {job.validate_every} steps, and was given no held-out text",
-            fix="set validate_every to 0",
-        )
-
-
 def recorder_of(request: Request, job: TrainJob, device: Device) -> Recorder:
     """What keeps the records of a request whose job has been settled for a device."""
     watchers = Watchers(device.torch, device.precision, request.ranks.here.size)
@@ -129,7 +121,9 @@ def recorder_of(request: Request, job: TrainJob, device: Device) -> Recorder:
 
 def environment_of(request: Request, device: Device) -> dict[str, Any]:
     """What every back end tells of where it ran."""
-    return {**device.describe(), "ranks": request.ranks.here.size, "threads": request.threads}
+    job = request.job
+    how = {"parallelism": attrs.asdict(job.parallelism), "recompute": job.recompute}
+    return {**device.describe(), "ranks": request.ranks.here.size, "threads": request.threads, **how}
 
 
 def validation_of(request: Request, job: TrainJob, score: Score) -> Validation | None:
@@ -217,7 +211,8 @@ class Recorder:
             if error:
                 raise error
             if code == 2:
-                raise UserError(f"rank 0 ended the stage at step {step + 1}; its log says why")
+                ranks.outlive_first()  # a launcher may end all ranks when one has ended, and rank 0 is still to say why
+                raise Lost(f"rank 0 ended the stage at step {step + 1}; its log says why")
             return verdict if self.leads else Verdict(skip=code == LEAVE_OUT)
 
         return judge
@@ -239,10 +234,11 @@ class Recorder:
         """Measure the model on held-out text where `done` steps call for it; no step's time includes it."""
         if self.validation is None or not self.validation.owes(done):
             return
+        began = time.perf_counter()
         line = self.validation.line(done)
         if self.leads:
             self.watchers.show_validation(line)
-        self._began = time.perf_counter()
+        self._began += time.perf_counter() - began
 
     def sync(self) -> None:
         """Put all lines on the disk: before a state that counts on them."""

@@ -71,7 +71,7 @@ class Ranks:
             self._decide("failed" if error else "nothing")
             self._wait_until_heard()
         if not self.leads and isinstance(error, Interrupted):
-            self._outlive_rank_0()
+            self.outlive_first()
 
     # -- before the training: is there something to do?
 
@@ -104,8 +104,10 @@ class Ranks:
         while self._store.add(_HEARD, 0) < self.here.size - 1 and time.monotonic() < deadline:
             time.sleep(0.01)
 
-    def _outlive_rank_0(self) -> None:
+    def outlive_first(self) -> None:
         """Where one rank's end ends all, rank 0 has to be the first: it puts things in order. For 30 s at most."""
+        if self._store is None:
+            return
         with suppress(RuntimeError):
             self._store.wait(["never"], LOOK_AGAIN)
 

@@ -24,7 +24,7 @@ LogProbs = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 Score = Callable[[Ints, Ints], LogProbs]
-"""Ids [B, S] and labels [B, S] -> the natural log of each label's probability [B, S], in float32 arithmetic.
+"""Ids [B, S] and labels [B, S] -> the natural log of each label's probability [B, S].
 
 Rows are padded on the right; what is returned for a label `IGNORE` is of no account. B and S differ from call to call.
 """

@@ -111,18 +111,20 @@ def put_in_place(aside: Path, directory: Path) -> None:
 
 
 def write_latest(resume: Path, step: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Keep the state after `step` steps under `resume`, and drop all but the last two.
+    """Keep the state after `step` steps under `resume`, and the one before it.
 
-    A directory of this step can only be a damaged one: a whole one would have been resumed from.
+    A directory of this step or a later one can only be damaged: a whole one would have been resumed from.
     """
     write_whole(step_directory(resume, step), tensors, facts)
-    drop_old(resume)
+    drop_old(resume, step)
 
 
-def drop_old(resume: Path) -> None:
-    """Remove all states but the last two."""
-    for old in _newest_first(resume)[KEPT:]:
-        shutil.rmtree(old)
+def drop_old(resume: Path, step: int) -> None:
+    """Remove all states but that after `step` steps, which has just been written, and the one before it."""
+    states = _newest_first(resume)
+    later = states.index(step_directory(resume, step))
+    for directory in (*states[:later], *states[later + KEPT :]):
+        shutil.rmtree(directory)
 
 
 def latest(resume: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:

@@ -57,7 +57,7 @@ def train(request: Request) -> None:
         save_hf_weights(weights, job.model, out / "checkpoint", request.tokenizer, request.bos_eos)
         write_sealed(out / "state", moments, trainer.facts(job.steps))
         copy_records(job, request.resume, out)
-    environment |= {**compilation.describe(), "split": trainer.sharding.kind, "recompute": job.recompute}
+    environment |= {**compilation.describe(), "split": trainer.sharding.kind}
     tell(request, environment, {**recorder.summary(first, seconds), "loss_tokens": loss_tokens})
 
 

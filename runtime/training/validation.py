@@ -1,7 +1,8 @@
 """Bits per byte of held-out text while a stage trains: `metrics/validation.jsonl`, the same in every run of the job.
 
 Not the evaluation after a stage, though it divides and sums by the same code: under equal weights both give equal
-numbers for equal documents. Not a stopping rule either: nothing follows from what is measured.
+numbers for equal documents, but for the rounding of a back end that scores in its own precision. Not a stopping rule
+either: nothing follows from what is measured.
 
 The text comes from the data environment as token files: each sequence is a document as it is scored, end-of-text before
 and after it, and `languages.json` has its language and its UTF-8 bytes. What comes after step n is measured before step

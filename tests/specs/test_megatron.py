@@ -51,7 +51,7 @@ def test_only_the_back_end_differs(pair: tuple[Plan, Plan]) -> None:
 def test_it_is_told_what_nemo_is_told(pair: tuple[Plan, Plan]) -> None:
     """Megatron's and Bridge's files are the same; NeMo's is not there."""
     for one, other in zip(*map(trains, pair), strict=True):
-        nemo, megatron = training_configs(one.op), training_configs(other.op)
+        nemo, megatron = training_configs(pair[0], one), training_configs(pair[1], other)
         assert set(nemo) - set(megatron) == {"nemo.yaml"}
         assert all(nemo[name] == text for name, text in megatron.items() if name != "job.json")
 

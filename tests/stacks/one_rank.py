@@ -3,8 +3,9 @@
     python -m tests.stacks.one_rank ARGUMENTS.json
 
 ARGUMENTS are the job, its inputs and outputs, and what happens: `stop_after` asks for the end after so many steps,
-`kill_after` kills the process there, `largest_file` is a limit in bytes as of a full disk, `nan_before` spoils a weight
-of rank 1 before that step. Exit codes as of a worker; the last line printed is the JSON of the stage's stats.
+`kill_after` and `term_after` send a signal there, `largest_file` is a limit in bytes as of a full disk, `nan_before`
+spoils a weight of rank 1 before that step. Exit codes as of a worker; the last line printed is the JSON of the stage's
+stats.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ def run(arguments: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
     def progress(steps: int, total: int, unit: str) -> None:
         nonlocal done
         done = steps
-        if steps == arguments.get("kill_after"):
-            os.kill(os.getpid(), signal.SIGKILL)
+        for name, number in (("kill_after", signal.SIGKILL), ("term_after", signal.SIGTERM)):
+            if steps == arguments.get(name):
+                os.kill(os.getpid(), number)
 
     looks = 0
 
@@ -52,7 +54,7 @@ def run(arguments: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
         looks += 1  # one before the first step, then one after each
         if looks == arguments.get("nan_before") and not ranks.leads:
             spoil_a_weight()
-        return ranks.leads and 0 < done == arguments.get("stop_after")
+        return interruption.requested() or (ranks.leads and 0 < done == arguments.get("stop_after"))
 
     job = cattrs.structure(arguments["job"], TrainJob)
     out = Path(arguments["out"])
@@ -76,6 +78,7 @@ def run(arguments: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
 def main() -> int:
     """The exit code."""
     arguments = json.loads(Path(sys.argv[1]).read_text())
+    interruption.listen()
     os.environ.update(launch.rank_environment(os.environ))
     if limit := arguments.get("largest_file"):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

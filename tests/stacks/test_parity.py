@@ -70,9 +70,10 @@ def test_nemo_has_the_same_loss_on_two_ranks(bench, reference):
     assert largest_difference(reference.losses, ended.losses) < BOUND
 
 
-def test_bf16_is_bf16_on_megatron(bench, reference):
+@pytest.mark.parametrize("backend", ["megatron", "nemo"])
+def test_bf16_is_bf16(bench, reference, backend):
     """Weights in float32 beside a model in bf16: another loss than in fp32, near it; the state has float32."""
-    ended = bench.trained("megatron-bf16", attrs.evolve(JOB, backend="megatron", precision="bf16"))
+    ended = bench.trained(f"{backend}-bf16", attrs.evolve(JOB, backend=backend, precision="bf16"))
     assert 1e-4 < largest_difference(reference.losses, ended.losses) < 0.05
     assert {tensor.dtype for tensor in tensors(ended).values()} == {np.dtype("float32")}
 

@@ -25,6 +25,7 @@ from runtime.training.data import Batches, open_batches
 from runtime.training.device import Device, choose_device, reproducible
 from runtime.training.loop import Recorder, environment_of, recorder_of, run_steps, tell, validation_of
 from runtime.training.megatron import cpu
+from runtime.training.megatron.engine import MegatronEngine, newest_step
 from runtime.training.request import Request
 
 
@@ -42,7 +43,8 @@ def train(request: Request) -> None:
     with reproducible(request.threads), ranks.group(device.torch, always=True):
         batches = open_batches(job, request.tokens, request.blend)
         loss_tokens = batches.loss_tokens()
-        first, seconds = train_in_group(request, job, batches, device, choice, recorder)
+        first = newest_step(job, request.resume, ranks)
+        seconds = train_in_group(request, job, batches, device, choice, recorder, first)
     if ranks.leads:
         told = {"kernels": choice.describe()}
         figures = {**recorder.summary(first, seconds), "loss_tokens": loss_tokens, **told}
@@ -50,20 +52,24 @@ def train(request: Request) -> None:
 
 
 def train_in_group(
-    request: Request, job: TrainJob, batches: Batches, device: Device, choice: kernels.KernelChoice, recorder: Recorder
-) -> tuple[int, float]:
-    """Train what is left of a job and write its outputs; the steps that were behind it, and the seconds it took."""
+    request: Request,
+    job: TrainJob,
+    batches: Batches,
+    device: Device,
+    choice: kernels.KernelChoice,
+    recorder: Recorder,
+    first: int,
+) -> float:
+    """Train from step `first` (0-based) to the end of a job and write its outputs; the seconds that it took."""
     from runtime.training.megatron import build
-    from runtime.training.megatron.engine import MegatronEngine, newest_step
 
     with build.groups(job):
         engine = MegatronEngine(job, build.build(job, choice, device), device, request.ranks)
-        first = newest_step(job, request.resume, request.ranks)
         engine.start(request.init, request.resume, first)
         recorder.validation = validation_of(request, job, engine.score)
         seconds = run_steps(engine, job, batches, request.ranks, recorder, first, request.stop)
         engine.write_outputs(request)
-    return first, seconds
+    return seconds
 
 
 def check_job(job: TrainJob, init: Path | None, ranks: int = 1) -> None:

@@ -37,6 +37,9 @@ _UNFUSED = dict.fromkeys(
 )
 
 
+TORCHS = (torch.optim.Adam, torch.optim.AdamW)
+
+
 @attrs.frozen(eq=False)
 class Built:
     """One rank's part: `chunk` is the model in its gradient buffer, as Megatron's schedules take it."""
@@ -45,6 +48,11 @@ class Built:
     chunk: Any
     optimizer: Any
     distributed: bool
+
+    @property
+    def counts_by_weight(self) -> bool:
+        """Whether the number of updates stands beside each weight, as with torch's AdamW; else in the groups."""
+        return all(isinstance(part.optimizer, TORCHS) for part in self.optimizer.chained_optimizers)
 
     @property
     def model(self) -> Any:
@@ -69,11 +77,6 @@ def groups(job: TrainJob) -> Iterator[None]:
         yield
     finally:
         parallel_state.destroy_model_parallel()
-
-
-def settled(job: TrainJob, device: Device) -> TrainJob:
-    """The job with the precision that the device does."""
-    return attrs.evolve(job, precision=device.precision)
 
 
 def transformer_config(job: TrainJob, kernels: KernelChoice) -> Any:
@@ -162,7 +165,7 @@ def wrapped(job: TrainJob, config: Any, model: Any) -> Built:
 def begin_optimizer(optimizer: Any) -> None:
     """Make Megatron's optimizer ready to be loaded where torch's AdamW is inside, before its first step."""
     for part in optimizer.chained_optimizers:
-        if isinstance(part.optimizer, torch.optim.Adam | torch.optim.AdamW):
+        if isinstance(part.optimizer, TORCHS):
             _begin(part.optimizer)
             _keep_step(part)
 

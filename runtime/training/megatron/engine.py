@@ -57,7 +57,9 @@ class MegatronEngine:
     def start(self, init: Path | None, resume: Path, first: int) -> None:
         """Take up the state after `first` steps under `resume`, or for 0 what the job starts from."""
         if not first:
-            begin = handover.start_of(self.job, init, handover.weight_sizes(self.job.model))
+            sizes, check = handover.weight_sizes(self.job.model), self.ranks.leads
+            begin = handover.start_of(self.job, init, sizes, check=check)
+            self.ranks.barrier()  # rank 0 has looked at all that the others read
             _state().fill(self.built, self.job.model, begin.tensor, begin.optimizer_steps)
             return
         directory = step_directory(resume, first)
@@ -73,8 +75,9 @@ class MegatronEngine:
         """The second half of a step, once gradients and sums of losses by data set (float64) are there on all ranks."""
         totals = sums.tolist()
         optimizer = self.built.optimizer
-        optimizer.prepare_grads()
-        norm = float(optimizer.get_grad_norm())
+        with self.ranks.computing():
+            optimizer.prepare_grads()
+            norm = float(optimizer.get_grad_norm())
         verdict = judge(sum(totals) / batch.loss_tokens, norm)
         if not verdict.skip:
             self._step(rate, norm)
@@ -85,19 +88,20 @@ class MegatronEngine:
         from megatron.core import parallel_state
         from megatron.core.pipeline_parallel.schedules import get_forward_backward_func
 
-        self.built.chunk.zero_grad_buffer()
-        self.built.optimizer.zero_grad()
         part = batch.part(parallel_state.get_data_parallel_rank(), self.job.parallelism.data)
         micro = list(micro_batches(part, self.job.micro_batch))
-        kept = get_forward_backward_func()(
-            forward_step_func=self._forward,
-            data_iterator=iter(micro),
-            model=[self.built.chunk],
-            num_microbatches=len(micro),
-            seq_length=part.ids.shape[1],
-            micro_batch_size=self.job.micro_batch,
-            forward_only=False,
-        )
+        self.built.chunk.zero_grad_buffer()
+        self.built.optimizer.zero_grad()
+        with self.ranks.computing():
+            kept = get_forward_backward_func()(
+                forward_step_func=self._forward,
+                data_iterator=iter(micro),
+                model=[self.built.chunk],
+                num_microbatches=len(micro),
+                seq_length=part.ids.shape[1],
+                micro_batch_size=self.job.micro_batch,
+                forward_only=False,
+            )
         return self.gathered([losses["sums"] for losses in kept], len(batch.names))
 
     def gathered(self, sums: list[Tensor], names: int) -> Tensor:
@@ -127,7 +131,8 @@ class MegatronEngine:
         parameters = optimizer.get_parameters()
         if settings.clip_norm > 0 and parameters:
             clip_grad_by_total_norm_fp32(parameters, settings.clip_norm, norm)
-        optimizer.step_with_ready_grads()
+        with self.ranks.computing():
+            optimizer.step_with_ready_grads()
 
     def score(self, ids: Ints, labels: Ints) -> LogProbs:
         """The log-probability of each label under the model as it is now, in the precision that it trains in.
@@ -142,7 +147,7 @@ class MegatronEngine:
         padded = Batch(
             np.pad(ids, padding), np.pad(labels, padding, constant_values=IGNORE), np.zeros(len(ids), np.int64), ("",)
         )
-        with torch.no_grad():
+        with torch.no_grad(), self.ranks.computing():
             kept = get_forward_backward_func()(
                 forward_step_func=self._forward_scores,
                 data_iterator=iter(list(micro_batches(padded, len(ids)))),
@@ -176,7 +181,7 @@ class MegatronEngine:
             mine = {"job": self.job.identity, "distributed_optimizer": self.built.distributed}
             seal(aside, {**self._facts(step), **mine})
             put_in_place(aside, target)
-            drop_old(resume)
+            drop_old(resume, step)
         self.ranks.barrier()
 
     def save_for_stage(self, directory: Path, step: int) -> None:
@@ -206,7 +211,8 @@ class MegatronEngine:
         if self.ranks.leads:
             begin_aside(target)
         self.ranks.barrier()
-        _state().save(self.built, aside)
+        with self.ranks.computing():
+            _state().save(self.built, aside)
         self.ranks.barrier()
         return aside
 

@@ -88,7 +88,7 @@ def fill(built: Built, shape: ModelShape, source: Source, steps: int = 0) -> Non
     merge(rest, _each(parts, lambda part: _part(part, shape, source, steps)))
     merge(rest, local)
     filled = apply_factory_merges(rest, factories)
-    _set_steps(filled["optimizer"], steps)
+    _set_steps(built, filled["optimizer"], steps)
     _take(built, filled)
 
 
@@ -123,13 +123,17 @@ def kind_and_key(name: str) -> tuple[str, str]:
     return ("weight" if kind in _MASTERS else kind), key
 
 
-def _set_steps(optimizer: dict[str, Any], steps: int) -> None:
-    """Write down the updates behind the moments, on which AdamW's correction of their bias depends."""
-    if "param_state" in optimizer:  # distributed over ranks
-        for group in optimizer["optimizer"]["param_groups"]:
-            group["step"] = float(steps)
-    else:
-        optimizer.get("optimizer", optimizer)["state"]["common_step"] = torch.tensor(float(steps))
+def _set_steps(built: Built, optimizer: dict[str, Any], steps: int) -> None:
+    """Write down the updates behind the moments, on which AdamW's correction of their bias depends.
+
+    torch's AdamW counts beside each weight, fused ones in each group, and so does Megatron's distributed optimizer.
+    """
+    inner = optimizer.get("optimizer", optimizer)
+    if built.counts_by_weight and not built.distributed:
+        inner["state"]["common_step"] = torch.tensor(float(steps))
+        return
+    for group in inner["param_groups"]:
+        group["step"] = float(steps) if built.counts_by_weight else steps
 
 
 def _take(built: Built, state: Mapping[str, Any]) -> None:
@@ -139,22 +143,21 @@ def _take(built: Built, state: Mapping[str, Any]) -> None:
     assert not unexpected, unexpected
     assert all(name.endswith("_extra_state") for name in missing), missing
     built.optimizer.load_state_dict(state["optimizer"])
-    for moments in _torch_states(built):
-        moments["step"] = moments["step"].clone()  # Megatron gives all weights one tensor, which each would count up
+    if built.counts_by_weight:
+        for moments in _states(built):
+            moments["step"] = moments["step"].clone()  # Megatron gives all weights one tensor, which each would count
 
 
-def _torch_states(built: Built) -> Iterator[dict[str, Tensor]]:
-    """The state that torch's AdamW keeps beside each weight; Megatron's fused optimizers keep the step elsewhere."""
+def _states(built: Built) -> Iterator[dict[str, Tensor]]:
+    """What the optimizer keeps beside each weight of this rank."""
     for optimizer in built.optimizer.chained_optimizers:
-        yield from (state for state in optimizer.optimizer.state.values() if "step" in state)
+        yield from optimizer.optimizer.state.values()
 
 
 def optimizer_steps(built: Built) -> int:
     """Updates behind the moments, over all stages that shared them."""
-    for state in _torch_states(built):
-        return int(state["step"])
-    groups = [group for optimizer in built.optimizer.chained_optimizers for group in optimizer.param_groups]
-    return int(next((group["step"] for group in groups if "step" in group), 0))
+    counts = _states(built) if built.counts_by_weight else built.optimizer.param_groups
+    return int(next((each["step"] for each in counts if "step" in each), 0))
 
 
 def whole(directory: Path, shape: ModelShape, kind: str) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ from runtime import interruption
 from runtime.training.data import Batches, open_batches
 from runtime.training.device import Device, choose_device, reproducible
 from runtime.training.kernels import KernelChoice
-from runtime.training.loop import Recorder, environment_of, recorder_of, require_validation, tell, validation_of
+from runtime.training.loop import Recorder, environment_of, recorder_of, tell, validation_of
 from runtime.training.megatron.backend import check_job, prepare, train_in_group
 from runtime.training.megatron.engine import newest_step
 from runtime.training.request import Request
@@ -46,7 +46,7 @@ def train(request: Request) -> None:
         first = newest_step(job, request.resume, ranks)
         # A trainer of no steps builds no model. What is left then is to write the outputs, from the same kind of state.
         run = train_in_group if first == job.steps else _fit
-        first, seconds = run(request, job, batches, device, choice, recorder)
+        seconds = run(request, job, batches, device, choice, recorder, first)
     if ranks.leads:
         told = {"kernels": choice.describe()}
         figures = {**recorder.summary(first, seconds), "loss_tokens": loss_tokens, **told}
@@ -54,23 +54,27 @@ def train(request: Request) -> None:
 
 
 def _fit(
-    request: Request, job: TrainJob, batches: Batches, device: Device, choice: KernelChoice, recorder: Recorder
-) -> tuple[int, float]:
+    request: Request,
+    job: TrainJob,
+    batches: Batches,
+    device: Device,
+    choice: KernelChoice,
+    recorder: Recorder,
+    first: int,
+) -> float:
     """As `train_in_group`, by NeMo's trainer."""
     from runtime.training.nemo.run import Run
 
-    first = newest_step(job, request.resume, request.ranks)
     if request.ranks.any(request.stop()):
         raise interruption.Interrupted(first)
     run = Run(request, job, batches, device, choice, recorder, first)
     recorder.validation = validation_of(request, job, run.score)
-    require_validation(job, recorder)
     began = time.perf_counter()
-    with recorder.open(first):
+    with recorder.open(first), request.ranks.computing():
         run.fit()
     seconds = time.perf_counter() - began
     run.engine.write_outputs(request)
-    return first, seconds
+    return seconds
 
 
 def load_nemo() -> None:

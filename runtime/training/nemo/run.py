@@ -134,20 +134,21 @@ class JobStrategy(nl.MegatronStrategy):
 def trainer(job: TrainJob, device: Device, first: int, callback: Callback) -> Any:
     """NeMo's trainer for the steps from `first` on, without logs or checkpoints of its own."""
     split = job.parallelism
-    bf16 = [nl.MegatronMixedPrecision(precision="bf16-mixed")] if job.precision == "bf16" else []
+    dtype = torch.bfloat16 if job.precision == "bf16" else torch.float32
+    bf16 = [nl.MegatronMixedPrecision(precision="bf16-mixed", params_dtype=dtype)] if dtype == torch.bfloat16 else []
     strategy = JobStrategy(
         tensor_model_parallel_size=split.tensor,
         pipeline_model_parallel_size=split.pipeline,
         context_parallel_size=split.context,
         sequence_parallel=split.sequence_parallel,
-        pipeline_dtype=torch.bfloat16 if bf16 else torch.float32,
+        pipeline_dtype=dtype,
         ddp=DistributedDataParallelConfig(**emitted.ddp_config(job)),
         ckpt_async_save=False,
         replace_progress_bar=False,
         cluster_environment=TorchElasticEnvironment(),
         process_group_backend=None if device.torch.type == "cuda" else "gloo",
     )
-    return nl.Trainer(
+    made = nl.Trainer(
         accelerator="gpu" if device.torch.type == "cuda" else "cpu",
         devices=split.devices // split.nodes,
         num_nodes=split.nodes,
@@ -164,3 +165,6 @@ def trainer(job: TrainJob, device: Device, first: int, callback: Callback) -> An
         logger=False,
         callbacks=[callback],
     )
+    # Lightning would end the process on SIGTERM, without the state that a request to stop asks for.
+    made._signal_connector.register_signal_handlers = lambda: None
+    return made

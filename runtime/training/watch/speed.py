@@ -56,7 +56,7 @@ def timing(
 
     `memory_mb` is the most that this process has held so far: allocated on its CUDA device, or resident on a CPU.
     `mfu` is model FLOPs utilization (Chowdhery et al. 2022): operations of the model, none for recomputation, over
-    what the devices could do; left out where their peak is not known.
+    what the devices could do; left out where their peak is not known, and in fine-tuning, where padding is no work.
     """
     phase = job.batch_phase(step)
     rate = phase.global_batch * phase.sequence_length / max(seconds, 1e-9)
@@ -67,7 +67,7 @@ def timing(
         "memory_mb": memory_mb(device),
     }
     peak = peak_flops(device, precision)
-    if peak is not None:
+    if peak is not None and job.kind != "finetune":
         line["mfu"] = round(utilization(job, step, rate, devices * peak), 4)
     return line
 

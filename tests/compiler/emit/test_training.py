@@ -22,7 +22,7 @@ def configs(plan: Plan) -> dict[str, str]:
     return {
         f"{task.id.replace('/', '-')}.{name}": text
         for task in plan.tasks
-        for name, text in training_configs(task.op).items()
+        for name, text in training_configs(plan, task).items()
     }
 
 
@@ -44,8 +44,9 @@ def test_configs_of_the_8b(full_scale: dict[str, Plan], golden: Callable[[str, s
 
 def test_a_job_on_disk_is_the_job(full_scale: dict[str, Plan]) -> None:
     """Besides the figures that are derived for people, the JSON is the job itself."""
-    for task in full_scale["1_5b"].tasks:
-        for name, text in training_configs(task.op).items():
+    plan = full_scale["1_5b"]
+    for task in plan.tasks:
+        for name, text in training_configs(plan, task).items():
             if name == "job.json":
                 data = json.loads(text)
                 job = CONVERTER.structure({key: data[key] for key in set(data) - DERIVED}, TrainJob)
@@ -72,7 +73,7 @@ def test_nemo_is_told_the_same_as_the_job(full_scale: dict[str, Plan], size: str
     """The figures of the job, under NeMo's names; nothing of it is left out."""
     task = full_scale[size].task(f"{stage}/train")
     assert isinstance(task.op, ir.TrainNeMo)
-    job, settings = task.op.job, yaml.safe_load(training_configs(task.op)["nemo.yaml"])
+    job, settings = task.op.job, yaml.safe_load(training_configs(full_scale[size], task)["nemo.yaml"])
     transformer = transformer_config(job)
     assert {**settings["model"], **settings["strategy"]}.items() >= transformer.items()
     assert settings["model"]["seq_length"] == job.model.max_positions
@@ -101,4 +102,4 @@ def test_no_path_or_name_of_a_machine_is_in_a_config(full_scale: dict[str, Plan]
 
 def test_other_operators_have_no_config(mini_plan: Plan) -> None:
     """Only training has."""
-    assert training_configs(mini_plan.task("code/sign").op) == {}
+    assert training_configs(mini_plan, mini_plan.task("code/sign")) == {}

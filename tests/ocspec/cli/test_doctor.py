@@ -105,7 +105,7 @@ def test_the_python_that_a_local_profile_trains_with_is_asked(ocspec) -> None:
     findings = {finding["what"]: finding for finding in json.loads(missing.out)["findings"]}
     assert (missing.code, findings["training"]["verdict"]) == (1, "missing")
     assert f"its python, {Path.cwd() / 'python'}, is not there" in findings["training"]["found"]
-    Path("python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    Path("python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     Path("python").chmod(0o755)
     asked = ocspec("doctor", "--profile", "two", "--json")
     findings = {finding["what"]: finding for finding in json.loads(asked.out)["findings"]}

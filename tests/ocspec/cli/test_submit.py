@@ -153,7 +153,7 @@ def test_a_class_is_run_by_the_python_that_its_profile_names(ocspec, built: Path
     """A path relative to the settings: training runs there and what follows it here."""
     calls, program = built / "calls", built / "bin" / "python"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\necho "$MARK $*" >> {calls}\nexec {sys.executable} "$@"\n')
+    program.write_text(f'#!/bin/sh\necho "$MARK $*" >> "{calls}"\nexec "{sys.executable}" "$@"\n')
     program.chmod(0o755)
     write_profile('python = "bin/python"', 'environment = { MARK = "marked" }')
     forget(built, "anneal/train", "anneal/bits_per_byte")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import attrs
 import pytest
@@ -15,6 +16,7 @@ from runtime.training.ranks import Ranks
 
 CPU = torch.device("cpu")
 KINDS = ("auto", "portable", "fused")
+needs_compiler = pytest.mark.skipif(" " in sys.prefix, reason="torch compiles nothing from a path with a space")
 
 
 @pytest.fixture
@@ -24,6 +26,7 @@ def no_compiler():
         yield
 
 
+@needs_compiler
 def test_each_choice_has_its_reason(tiny_job, monkeypatch):
     """As the job says, or as measured; `fused` finds the compiler of this machine."""
     chosen = {kind: choose_compilation(attrs.evolve(tiny_job, kernels=kind), CPU, Ranks.one()) for kind in KINDS}
@@ -47,6 +50,7 @@ def test_without_a_compiler_fused_is_refused_and_auto_says_why(tiny_job, run_job
     assert (environment["kernels"], environment["kernels_reason"]) == ("eager", NOT_ON_CPU)
 
 
+@needs_compiler
 def test_jobs_of_many_shapes_are_not_compiled(tiny_job):
     """Fine-tuning, and pretraining in nine shapes; eight are compiled."""
     nine = tuple(BatchPhase(steps=1, global_batch=4, sequence_length=8 + n) for n in range(9))
@@ -60,6 +64,7 @@ def test_jobs_of_many_shapes_are_not_compiled(tiny_job):
     assert choose_compilation(attrs.evolve(tiny_job, kernels="fused", batches=nine[:8]), CPU, Ranks.one()).layers
 
 
+@needs_compiler
 @pytest.mark.slow  # half a minute of compiling
 @pytest.mark.parametrize("recompute", ["none", "selective", "full"])
 def test_compiled_layers_train_alike_and_resume_to_the_bit(tiny_job, run_job, read_metrics, read_output, recompute):
