@@ -65,7 +65,7 @@ def _generated(plan: Plan, profile: Profile) -> dict[str, dict[str, str]]:
     for task in plan.tasks:
         for name, text in task.sql.items():
             files["sql"][f"{task.id}/{name}.sql"] = text + "\n"
-        for name, text in training_configs(task.op).items():
+        for name, text in training_configs(plan, task).items():
             files["training"][f"{task.id}/{name}"] = text
         files["sbatch"][f"{task.id}.sh"] = sbatch_script(task, profile, plan.experiment)
     return files

@@ -117,6 +117,7 @@ def configs() -> Iterator[tuple[str, dict[str, Any]]]:
     """Every launch of every stage of the full-scale specs."""
     from compiler.compile import compile_experiment
     from compiler.emit.bridge import bridge_config
+    from compiler.emit.training import jobs_before
     from compiler.load import load_spec
     from compiler.trainjob import TrainJob
 
@@ -125,8 +126,9 @@ def configs() -> Iterator[tuple[str, dict[str, Any]]]:
         for task in plan.tasks:
             job = getattr(task.op, "job", None)
             if isinstance(job, TrainJob):
+                before = jobs_before(plan, task)
                 for number in range(len(job.batches)):
-                    yield f"{plan.experiment} {task.id} {number + 1}", bridge_config(job, number)
+                    yield f"{plan.experiment} {task.id} {number + 1}", bridge_config(job, number, before)
 
 
 def unpack(directory: Path) -> Path:

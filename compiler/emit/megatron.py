@@ -5,8 +5,8 @@ here that depends on the device. The back ends build their objects from these ve
 they return as `megatron.json`. Two things are for the back end to put in place: `activation_func` is the name of a
 function of `torch.nn.functional`, and `bf16` stands for the dtypes that follow from it (`params_dtype`,
 `pipeline_dtype`). A job whose precision is `auto` has to be settled first (`attrs.evolve(job, precision=...)`); until
-then it reads as fp32. Kernels are probed where the job runs, so no flag of a fused kernel is set here; Megatron-core's
-defaults for them are off.
+then it reads as fp32, and the files say so. Kernels are probed where the job runs, so no flag of a fused kernel is set
+here; Megatron-core's defaults for them are off.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ import json
 from typing import Any
 
 from compiler.trainjob import TrainJob
+
+AUTO = "auto: bf16 where the device has it, and then bf16 is true"
+"""What the files say of a job whose precision is not settled: there, `bf16` is false."""
 
 VOCABULARY_MULTIPLE = 128
 """Megatron's default of make_vocab_size_divisible_by, per tensor-parallel rank."""
@@ -131,6 +134,7 @@ def megatron_json(job: TrainJob) -> str:
         "GPTModel": gpt_model(job),
         "OptimizerConfig": optimizer_config(job),
         "DistributedDataParallelConfig": ddp_config(job),
+        "precision": AUTO if job.precision == "auto" else job.precision,
         "vocabulary": {"vocab_size": job.model.vocab_size, "padded_vocab_size": padded_vocab_size(job)},
     }
     return json.dumps(sections, indent=1) + "\n"

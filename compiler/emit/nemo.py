@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from compiler.emit.megatron import ddp_config, gpt_model, optimizer_config, transformer_config
+from compiler.emit.megatron import AUTO, ddp_config, gpt_model, optimizer_config, transformer_config
 from compiler.emit.yaml import yaml_text
 from compiler.trainjob import TrainJob
 
@@ -35,10 +35,13 @@ COMMENTS = {
     "start": "What the stage takes of the one before.",
 }
 
+FOLLOWS_PRECISION = ("model.bf16", "optim.bf16", "trainer.precision")
+
 
 def nemo_yaml(job: TrainJob) -> str:
     """All that the job says, in sections by who takes it."""
-    return yaml_text(nemo_settings(job), COMMENTS)
+    unsettled = dict.fromkeys(FOLLOWS_PRECISION, AUTO) if job.precision == "auto" else {}
+    return yaml_text(nemo_settings(job), COMMENTS | unsettled)
 
 
 def nemo_settings(job: TrainJob) -> dict[str, Any]:

@@ -7,14 +7,13 @@ import json
 from compiler.emit.bridge import bridge_configs
 from compiler.emit.megatron import megatron_json
 from compiler.emit.nemo import nemo_yaml
-from compiler.ir import Operator
-from compiler.plan import CONVERTER
+from compiler.plan import CONVERTER, Plan, Task
 from compiler.trainjob import TrainJob
 
 
-def training_configs(op: Operator) -> dict[str, str]:
-    """The files of a training operator by name; none for others."""
-    job = getattr(op, "job", None)
+def training_configs(plan: Plan, task: Task) -> dict[str, str]:
+    """The files of a training task by name; none for others."""
+    job = getattr(task.op, "job", None)
     if not isinstance(job, TrainJob):
         return {}
     described = {
@@ -27,7 +26,18 @@ def training_configs(op: Operator) -> dict[str, str]:
     files = {"job.json": json.dumps(described, indent=1, sort_keys=True) + "\n"}
     if job.backend in {"nemo", "megatron"}:
         files["megatron.json"] = megatron_json(job)
-        files |= bridge_configs(job)
+        files |= bridge_configs(job, jobs_before(plan, task))
     if job.backend == "nemo":
         files["nemo.yaml"] = nemo_yaml(job)
     return files
+
+
+def jobs_before(plan: Plan, task: Task) -> tuple[TrainJob, ...]:
+    """The jobs that a training task follows from, the first one first."""
+    init = next((item.task for item in task.inputs if item.role == "init"), None)
+    if init is None:
+        return ()
+    before = plan.task(init)
+    job = getattr(before.op, "job", None)
+    assert isinstance(job, TrainJob), f"{task.id} starts from {init}, which trains nothing"
+    return (*jobs_before(plan, before), job)

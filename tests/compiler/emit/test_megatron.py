@@ -10,7 +10,9 @@ from typing import Any
 import attrs
 import pytest
 
+from compiler.emit.bridge import bridge_config
 from compiler.emit.megatron import (
+    AUTO,
     ddp_config,
     gpt_model,
     megatron_json,
@@ -121,6 +123,13 @@ def test_the_file_says_what_the_functions_return() -> None:
     assert sections["DistributedDataParallelConfig"] == ddp_config(JOB)
 
 
+def test_the_file_says_that_a_precision_is_not_settled() -> None:
+    """`"bf16": false` alone would read as fp32, which a GPU does not train in."""
+    assert json.loads(megatron_json(JOB))["precision"] == "bf16"
+    unsettled = json.loads(megatron_json(attrs.evolve(JOB, precision="auto")))
+    assert (unsettled["precision"], unsettled["OptimizerConfig"]["bf16"]) == (AUTO, False)
+
+
 def test_it_loads_where_nothing_but_attrs_is() -> None:
     """A training environment has neither the language nor the data engines."""
     code = (
@@ -154,3 +163,79 @@ def test_megatron_takes_it(name: str, recompute: Any) -> None:
         arguments |= {"activation_func": function, "pipeline_dtype": torch.bfloat16}
     built = cls(**arguments)
     assert {key: getattr(built, key) for key in arguments} == arguments
+
+
+PRETRAIN = attrs.evolve(
+    JOB,
+    schedule=(
+        SchedulePhase(shape="linear", steps=2, start=0.0, end=3e-4),
+        SchedulePhase(shape="constant", steps=6, start=3e-4, end=3e-4),
+    ),
+    batches=(
+        BatchPhase(steps=3, global_batch=8, sequence_length=64),
+        BatchPhase(steps=5, global_batch=4, sequence_length=128),
+    ),
+)
+
+
+def cooled(shape: Any, start_step: int | None) -> TrainJob:
+    """Annealing of PRETRAIN."""
+    decay = SchedulePhase(shape=shape, steps=5, start=3e-4, end=1e-5)
+    batches = (BatchPhase(steps=5, global_batch=16, sequence_length=128),)
+    split = {"start_from": "state", "start_step": start_step}
+    return attrs.evolve(JOB, stage="anneal", schedule=(decay,), batches=batches, **split)
+
+
+@pytest.mark.parametrize(
+    ("job", "before"),
+    [
+        (PRETRAIN, ()),
+        (cooled("linear", None), (PRETRAIN,)),
+        (cooled("linear", 5), (PRETRAIN,)),
+        (cooled("cosine", 8), (PRETRAIN,)),
+    ],
+)
+def test_megatrons_scheduler_goes_where_the_job_does(job: TrainJob, before: tuple[TrainJob, ...]) -> None:
+    """In every launch of Bridge, from the samples that its checkpoint has counted: one step behind."""
+    module = pytest.importorskip("megatron.core.optimizer_param_scheduler")
+    import torch
+
+    from runtime.training.schedule import learning_rate
+
+    step, samples = 0, sum(batch.global_batch for batch in steps_of(before, job.start_step))
+    for number, batch in enumerate(job.batches):
+        config = bridge_config(job, number, before)
+        scheduler = scheduler_of(module, torch.optim.SGD([torch.zeros(1)], lr=1.0), config)
+        for _ in range(batch.steps):
+            scheduler.num_steps = samples
+            expected = learning_rate(job.schedule, step - 1) if step else job.schedule[0].start
+            assert scheduler.get_lr({}) == pytest.approx(expected, abs=1e-12)
+            step, samples = step + 1, samples + batch.global_batch
+        assert config["train"]["train_samples"] >= samples
+
+
+def steps_of(before: tuple[TrainJob, ...], count: int | None) -> list[BatchPhase]:
+    """The batch of each of the first steps of the job before."""
+    return [job.batch_phase(step) for job in before for step in range(job.steps if count is None else count)]
+
+
+def scheduler_of(module: Any, optimizer: Any, config: dict[str, Any]) -> Any:
+    """As Bridge makes it from its sections, with sample counts for steps."""
+    scheduler, rates = config["scheduler"], config["optimizer"]
+    return module.OptimizerParamScheduler(
+        optimizer,
+        init_lr=scheduler["lr_warmup_init"],
+        max_lr=rates["lr"],
+        min_lr=rates["min_lr"],
+        lr_warmup_steps=scheduler["lr_warmup_samples"],
+        lr_decay_steps=scheduler["lr_decay_samples"],
+        lr_decay_style=scheduler["lr_decay_style"],
+        start_wd=rates["weight_decay"],
+        end_wd=rates["weight_decay"],
+        wd_incr_steps=config["train"]["train_samples"],
+        wd_incr_style="constant",
+        use_checkpoint_opt_param_scheduler=False,
+        override_opt_param_scheduler=scheduler["override_opt_param_scheduler"],
+        wsd_decay_steps=scheduler.get("lr_wsd_decay_samples"),
+        lr_wsd_decay_style=scheduler.get("lr_wsd_decay_style"),
+    )

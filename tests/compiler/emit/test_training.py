@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from compiler import ir
-from compiler.emit.megatron import ddp_config, optimizer_config, transformer_config
-from compiler.emit.training import training_configs
+from compiler.emit.megatron import AUTO, ddp_config, optimizer_config, transformer_config
+from compiler.emit.training import jobs_before, training_configs
 from compiler.plan import CONVERTER, Plan
 from compiler.trainjob import SchedulePhase, TrainJob
 
@@ -93,6 +93,26 @@ def test_nemo_is_told_the_same_as_the_job(full_scale: dict[str, Plan], size: str
     assert settings["start"] == {"from": job.start_from, "step": job.start_step}
     assert settings["guard"] == attrs.asdict(job.guard)
     assert (settings["kernels"], settings["seed"]) == (job.kernels, job.seed)
+
+
+def test_nemo_is_told_that_a_precision_is_not_settled(full_scale: dict[str, Plan]) -> None:
+    """At the flags that follow from it; where it is settled, nothing is said."""
+    plan = full_scale["1_5b"]
+    task = plan.task("pretrain/train")
+    assert isinstance(task.op, ir.TrainNeMo)
+    auto = attrs.evolve(task, op=attrs.evolve(task.op, job=attrs.evolve(task.op.job, precision="auto")))
+    lines = training_configs(plan, auto)["nemo.yaml"].splitlines()
+    flags = [number for number, line in enumerate(lines) if line.strip() in {"bf16: false", "precision: auto"}]
+    assert [lines[number - 1].strip() for number in flags] == [f"# {AUTO}"] * 3
+    assert AUTO not in training_configs(plan, task)["nemo.yaml"]
+
+
+def test_a_stage_knows_all_that_it_follows_from(full_scale: dict[str, Plan]) -> None:
+    """Down to the first: Bridge counts on."""
+    plan = full_scale["8b"]
+    chain = [job.stage for job in jobs_before(plan, plan.task("sft_2/train"))]
+    assert chain == ["pretrain", "anneal", "sft_1"]
+    assert jobs_before(plan, plan.task("pretrain/train")) == ()
 
 
 def test_no_path_or_name_of_a_machine_is_in_a_config(full_scale: dict[str, Plan]) -> None:
