@@ -56,9 +56,11 @@ class Built:
 
     @property
     def model(self) -> Any:
-        """The model itself, whose sharded state has Megatron's keys."""
-        model = self.chunk.module
-        return model.module if hasattr(model, "module") else model
+        """The model itself, whose sharded state has Megatron's keys: inside of buffers and of what casts to bf16."""
+        model = self.chunk
+        while "module" in model._modules:
+            model = model._modules["module"]
+        return model
 
 
 @contextmanager
