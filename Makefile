@@ -9,7 +9,7 @@
 PYTHON ?= python3
 PIP_ARGS ?=
 WORKERS ?= 2
-CLUSTERS ?= 3
+CLUSTERS ?= 2
 DATA ?=
 
 BIN := .venv/bin

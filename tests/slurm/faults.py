@@ -416,7 +416,8 @@ def parent_purged(trial: Trial) -> str:
 def cancelled_by_hand(trial: Trial) -> str:
     """scancel of a running element and of a waiting task: nothing tries again behind one's back."""
     trial.run(sign="sleep 120").submit()
-    trial.running("sign", 2)
+    # This very element: one that still waits has no process that could say how it ended.
+    trial.until("sign.0 running", lambda states: states[0].state == "running" and bool(trial.ran(states[0])))
     states, _ = trial.reopen().look()
     jobs = [state.job_id for state in states if (state.task_id, state.shard) in {("sign", 0), ("right", 0)}]
     subprocess.run(["scancel", *jobs], check=True)
