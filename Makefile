@@ -71,7 +71,7 @@ test: install ## the default suite, with coverage: no network, no Slurm, nothing
 	@$(BIN)/coverage report | sed -n '$$s/^TOTAL/coverage/p'
 
 test-slow: install ## what the default suite leaves out: slow tests and those that need a network
-	$(PYTEST) -q -m '(slow or network) and not slurm'
+	$(PYTEST) -q -n $(WORKERS) --dist loadfile -m '(slow or network) and not slurm'
 
 test-slurm: install ## a real Slurm on this machine; installs Debian's packages, which takes root
 	sh tests/slurm/install.sh
