@@ -41,7 +41,7 @@ class Journal:
             os.close(handle)
 
     def read(self) -> list[dict[str, Any]]:
-        """All events in order of time; a line cut short by a crash is left out."""
+        """All events in order of time, those of one time as in their file; a line cut short by a crash is left out."""
         events = [event for path in sorted(self.directory.glob("*.jsonl")) for event in _events(path)]
         return sorted(events, key=lambda event: event["time"])
 

@@ -69,7 +69,8 @@ def test_journals_of_several_machines_are_read_in_order_of_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each machine has its file, also files of older versions are read, and lines that are no events are not."""
-    log = Journal(tmp_path)
+    log, clock = Journal(tmp_path), iter((1000.001, 1000.002, 1000.003))
+    monkeypatch.setattr(journal.time, "time", lambda: next(clock))  # the machine's own may write all three at one time
     for node in ("n2", "n1", "n2"):
         monkeypatch.setattr(journal.platform, "node", lambda node=node: node)
         log.write("on", node=node)
@@ -77,6 +78,16 @@ def test_journals_of_several_machines_are_read_in_order_of_time(
     (tmp_path / "host-17.jsonl").write_text("\n".join(lines))
     assert len(list(tmp_path.iterdir())) == 3
     assert [event.get("node", event["event"]) for event in log.read()] == ["old", "n2", "n1", "n2"]
+
+
+def test_events_of_one_time_stay_in_the_order_they_were_written_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within one machine's file: a thousandth of a second holds many."""
+    monkeypatch.setattr(journal.time, "time", lambda: 1000.0)
+    for number in (3, 1, 2):
+        Journal(tmp_path).write("on", number=number)
+    assert [event["number"] for event in Journal(tmp_path).read()] == [3, 1, 2]
 
 
 @given(st.text(max_size=200))
