@@ -10,6 +10,12 @@ def training_flops(job: TrainJob) -> int:
     return sum(batch.tokens * flops_per_token(job.model, batch.sequence_length) for batch in job.batches)
 
 
+def executed_flops(job: TrainJob) -> int:
+    """Forward and backward operations, and those that the job computes again to save memory."""
+    again = (batch.tokens * recomputed_per_token(job, batch.sequence_length) for batch in job.batches)
+    return training_flops(job) + sum(again)
+
+
 def flops_per_token(model: ModelShape, sequence_length: int) -> int:
     """Forward and backward operations of one token in a sequence of this length, without recomputation.
 
@@ -17,5 +23,27 @@ def flops_per_token(model: ModelShape, sequence_length: int) -> int:
     and values of attention, halved since half of it is masked (Chowdhery et al. 2022, appendix B).
     """
     multiplying = model.parameters - (0 if model.tied_embeddings else model.vocab_size * model.hidden_size)
-    width = model.num_heads * model.head_dim
-    return 6 * multiplying + 6 * model.num_layers * width * sequence_length
+    return 6 * multiplying + 3 * attention_per_token(model, sequence_length)
+
+
+def attention_per_token(model: ModelShape, sequence_length: int) -> int:
+    """Forward operations of scores and values, half of them masked: 2 x layers x width x length."""
+    return 2 * model.num_layers * model.num_heads * model.head_dim * sequence_length
+
+
+def recomputed_per_token(job: TrainJob, sequence_length: int) -> int:
+    """Forward operations that are done twice: those of all layers (`full`), or of their attention (`selective`).
+
+    Megatron's selective recomputation repeats scores and values alone (Korthikanti et al. 2022, section 5), the torch
+    back end's the projections before and after them as well.
+    """
+    model, mode = job.model, job.recompute
+    if mode == "none":
+        return 0
+    attention = attention_per_token(model, sequence_length)
+    if mode == "full":
+        return attention + 2 * model.num_layers * model.layer_parameters
+    if job.backend == "torch":
+        width = model.head_dim * (2 * model.num_heads + 2 * model.num_kv_heads)
+        return attention + 2 * model.num_layers * model.hidden_size * width
+    return attention

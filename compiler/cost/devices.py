@@ -1,0 +1,77 @@
+"""Devices that training runs on: peak speed, memory, and the share of the peak that others have reached. No device is
+looked at, and no figure of ocspec's own runs stands here: those come as a `Calibration`.
+
+Peaks are NVIDIA's, dense bf16 without sparsity, of the SXM boards. `utilization` is MFU (Chowdhery et al. 2022): the
+operations of forward and backward, none twice, over time and peak. Its bounds are the least and the most of what was
+published of other models than those in docs/how-to/cost.md's table of predicted and reported hours:
+
+    A100   whole runs, 6ND + attention over reported GPU-hours: MPT-1.3B 7,920 h and Pythia-1.0B 4,830 h and
+           TinyLlama-1.1B 3,456 h for 300 B tokens each (arXiv 2401.02385, table of training efficiency), BLOOM-176B
+           1,082,990 h for 366 B (arXiv 2211.05100 and 2211.02001), MPT-7B 440 devices for 9.5 days and 1 T (Databricks,
+           "Introducing MPT-7B"): 0.28 to 0.55
+    H100   no whole run: steps of 1.3 B to 70 B at lengths of 2,048 to 8,192 on 8 to 64 devices (llm-foundry,
+           scripts/train/benchmarking, H100 bf16): 0.30 to 0.46, and of 2 B to 462 B on up to 6,144 (Megatron-LM's
+           README): 0.41 to 0.48
+    H800   whole runs by DeepSeek (arXiv 2405.04434, section 3.2.3), GPU-hours for a trillion tokens: the dense 67B
+           300,600 (0.39) and the mixture V2 with 21 B active 172,800 (0.20, its attention not counted)
+    H200   nothing published was found: as the H100, whose processors it has
+    cpu    FLOP/s of one processor in fp32; measured once, see CPU_FLOPS
+
+Models of less than SMALL parameters keep no GPU busy, and how far they fall short is not known.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import attrs
+
+from compiler.cost.interval import Interval
+
+DeviceType = Literal["A100", "H100", "H800", "H200", "cpu"]
+
+SMALL = 100_000_000
+"""The smallest model of llm-foundry's tables has 125 M parameters."""
+
+CPU_FLOPS = 46e9
+"""FLOP/s of training on one processor: the miniature's four stages, 1.446e13 FLOPs, took 156 s on two of `epyc2`."""
+
+
+@attrs.frozen
+class Device:
+    """`peak` FLOP/s, `memory_mb` (10^6 bytes), and the share of the peak that training reaches."""
+
+    name: str
+    peak: float
+    memory_mb: int | None
+    utilization: Interval
+
+
+DEVICES: dict[str, Device] = {
+    "A100": Device("A100", 312e12, 80_000, Interval(0.28, 0.55)),
+    "H100": Device("H100", 989e12, 80_000, Interval(0.30, 0.48)),
+    "H800": Device("H800", 989e12, 80_000, Interval(0.20, 0.39)),
+    "H200": Device("H200", 989e12, 141_000, Interval(0.30, 0.48)),
+    "cpu": Device("cpu", CPU_FLOPS, None, Interval(0.5, 2.0)),
+}
+"""By type; a processor's speed is not known of another machine, so that its interval is wide."""
+
+GPUS = tuple(name for name in get_args(DeviceType) if name != "cpu")
+
+
+def speed(device: str | None, parameters: int) -> Interval:
+    """Model FLOP/s of one device; None: any GPU that is known.
+
+    >>> speed("H100", 8_000_000_000)
+    Interval(low=296700000000000.0, high=474720000000000.0)
+    >>> speed(None, 8_000_000_000) == speed("A100", 8_000_000_000).hull(speed("H200", 8_000_000_000))
+    True
+    """
+    if device is None:
+        first, *others = (speed(name, parameters) for name in GPUS)
+        for other in others:
+            first = first.hull(other)
+        return first
+    known = DEVICES[device]
+    reached = known.utilization * known.peak
+    return reached.or_less() if device != "cpu" and parameters < SMALL else reached
