@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ocspec.base import DOC, EXECUTION, Spec, SpecError
+    from ocspec.editing import REMOVED, edit
     from ocspec.evaluation import (
         MBPP,
         BigCodeBench,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         PyPI,
         WebRecall,
     )
+    from ocspec.sweeping import sweep
     from ocspec.testsets import TestSet
     from ocspec.training import (
         WSD,
@@ -80,6 +82,8 @@ _MODULES = {
     "training": "WSD AdamW Anneal Batches Cosine Curriculum Decay FineTune Guard Parallelism Pretrain",
     "evaluation": "MBPP BigCodeBench BitsPerByte CodeArena HumanEval LiveCodeBench McEval MdEval MultiPLE",
     "experiment": "Experiment",
+    "editing": "REMOVED edit",
+    "sweeping": "sweep",
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 

@@ -1,0 +1,280 @@
+"""edit: a spec with some places changed, each addressed by its keyed path as diffs print it; `edits` is the inverse.
+
+Not a parser of texts: values are Python's and the language's own. An object that holds several of the places is made
+anew once, with all of them, so that its checks see the whole.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from ocspec.base import Origin, Problem, Spec, SpecError, _calling_line, _collected, collect_problems, sibling_keys
+
+ORDER = " (order)"
+"""Behind the path of keyed children: all their keys, in another order."""
+
+S = TypeVar("S", bound=Spec)
+Parts = tuple[str, ...]
+Path = str | Parts
+
+
+class _Removed:
+    def __repr__(self) -> str:
+        return "REMOVED"
+
+
+REMOVED: Any = _Removed()
+"""In place of a value: the child or entry is left out."""
+
+
+class _Leaf:
+    """A new value, told from a tree of changes below a place."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def edit(spec: S, changes: Mapping[str, Any] | Mapping[Path, Any], *, keep_origins: bool = False) -> S:
+    """The spec with other values at some places; what holds them is checked again like a new object.
+
+    A path is a diff's, such as `curriculum.stages.pretrain.schedule.peak`, or so much of its end as no other path ends
+    with: `pretrain.schedule.peak`; a tuple of its parts where names hold dots. A child or entry that is not there is
+    added behind the others, one whose value is REMOVED left out; `PATH (order)` takes the keys of all children in
+    their new order. With `keep_origins` changed objects keep their file and line instead of taking the calling one.
+
+    Raises SpecError with every path that is unknown or ambiguous, or every value that does not hold.
+
+    >>> from ocspec.training import Batches
+    >>> edit(Batches(steps=10, global_batch=4, sequence_length=64), {"steps": 20}).steps
+    20
+    """
+    origin = _calling_line()
+    tree: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for path, value in changes.items():
+        try:
+            _graft(tree, resolve(spec, path, value), value)
+        except LookupError as error:
+            what, _, fix = str(error.args[0]).partition("; fix: ")
+            problems.append(Problem(what, origin=origin, path=_dotted(path), fix=fix))
+    edited = spec
+    if not problems:
+        with collect_problems() as problems:
+            edited = _apply(spec, tree, (), keep_origins)
+    refuse(problems)
+    return edited
+
+
+def refuse(problems: list[Problem]) -> None:
+    """Note problems where they are collected; elsewhere raise them, if there are any."""
+    collected = _collected.get()
+    if collected is not None:
+        collected.extend(problems)
+    elif problems:
+        raise SpecError(problems)
+
+
+def edits(before: Spec, after: Spec) -> dict[Path, Any]:
+    """What `edit` takes to make `after` of `before`: one entry for each place that differs, the narrowest.
+
+    `edit(before, edits(before, after)) == after`, whatever the two are.
+
+    >>> from ocspec.training import Batches
+    >>> one = Batches(steps=10, global_batch=4, sequence_length=64)
+    >>> edits(one, one.replace(steps=20, global_batch=2))
+    {'steps': 20, 'global_batch': 2}
+    """
+    found = dict(_edits(before, after, ()))
+    return {_shortest(before, parts, value): value for parts, value in found.items()}
+
+
+# ---------------------------------------------------------------- places
+
+
+def children(value: Any) -> dict[str, Any]:
+    """What stands below a value, by the part of a path: fields, keyed children or entries; none below a plain value."""
+    if isinstance(value, Spec):
+        return {name: getattr(value, name) for name in type(value).model_fields}
+    if is_keyed(value):
+        return dict(zip(sibling_keys(value), value, strict=True))
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def is_keyed(value: Any) -> bool:
+    """Whether a value is a sequence of specs, known by their keys; an empty one may be."""
+    return isinstance(value, tuple) and all(isinstance(item, Spec) for item in value)
+
+
+def places(value: Any, parts: Parts = ()) -> Iterator[tuple[Parts, Any]]:
+    """Every place below a value, with what stands there; a place before those below it."""
+    for name, below in children(value).items():
+        yield (*parts, name), below
+        yield from places(below, (*parts, name))
+
+
+def at(spec: Spec, parts: Parts) -> Any:
+    """What stands at a place."""
+    value: Any = spec
+    for part in parts:
+        value = children(value)[part]
+    return value
+
+
+def resolve(spec: Spec, path: Path, adding: Any = REMOVED) -> Parts:
+    """The parts of the path that is meant; one that is not there only where the value `adding` can be added.
+
+    Raises LookupError with what is wrong and, behind `; fix: `, what was meant.
+    """
+    if isinstance(path, tuple):
+        return path
+    name, order = (path.removesuffix(ORDER), ORDER) if path.endswith(ORDER) else (path, "")
+    parts = _exact(spec, name)
+    if parts is None:
+        ending = [place for place, _ in places(spec) if _dotted(place).endswith(f".{name}")]
+        if len(ending) > 1:
+            raise LookupError(f"{len(ending)} places end so; fix: write one of {_few(ending)}")
+        parts = ending[0] if ending else _added(spec, name, adding)
+    if parts is None:
+        raise LookupError(f"there is no such place; fix: {_hint(spec, name)}")
+    return (*parts, order) if order else parts
+
+
+def _exact(value: Any, path: str) -> Parts | None:
+    """The parts of a whole path. Names may hold dots: the longest that lead to an end are taken."""
+    below = children(value)
+    for name in sorted((name for name in below if path == name or path.startswith(f"{name}.")), key=len, reverse=True):
+        if path == name:
+            return (name,)
+        rest = _exact(below[name], path[len(name) + 1 :])
+        if rest is not None:
+            return (name, *rest)
+    return None
+
+
+def _added(value: Any, path: str, new: Any) -> Parts | None:
+    """The parts of a path to something new: an entry of a mapping, or a child under its own key."""
+    below = children(value)
+    for name in sorted((name for name in below if path.startswith(f"{name}.")), key=len, reverse=True):
+        rest = _added(below[name], path[len(name) + 1 :], new)
+        if rest is not None:
+            return (name, *rest)
+    if isinstance(value, Mapping) and new is not REMOVED:
+        return (path,)
+    fits = isinstance(new, Spec) and path.partition("#")[0] == new.key
+    return (path,) if is_keyed(value) and fits else None
+
+
+def _hint(spec: Spec, path: str) -> str:
+    """What a path was meant to be: one that is spelt alike, or that has all its parts and more between them."""
+    known = [place for place, _ in places(spec)]
+    meant = [place for place in known if _within(path.split("."), place)]
+    if not meant:
+        ends = {".".join(place[-path.count(".") - 1 :]): place for place in reversed(known)}
+        spelt = {**ends, **{_dotted(place): place for place in known}}
+        close = difflib.get_close_matches(path, spelt, n=3, cutoff=0.7)
+        meant = list(dict.fromkeys(spelt[name] for name in close))
+    if not meant:
+        close = difflib.get_close_matches(path.rpartition(".")[2], {place[-1] for place in known}, n=1)
+        meant = [place for place in known if place[-1] in close]
+    return f"did you mean {_few(meant)}?" if meant else "write a path as `ocspec diff` shows it"
+
+
+def _within(parts: list[str], place: Parts) -> bool:
+    rest = iter(place)
+    return len(parts) > 1 and place[-1] == parts[-1] and all(part in rest for part in parts)
+
+
+def _few(found: list[Parts], most: int = 8) -> str:
+    names = [_dotted(place) for place in found]
+    more = [f"{len(names) - most} more"] if len(names) > most else []
+    shown = [*names[:most], *more]
+    return " or ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
+
+
+def _dotted(path: Path) -> str:
+    return path if isinstance(path, str) else ".".join(path).replace(f".{ORDER}", ORDER)
+
+
+def _shortest(spec: Spec, parts: Parts, value: Any) -> Path:
+    """A path as text, where that leads back to the same place."""
+    text = _dotted(parts)
+    try:
+        return text if resolve(spec, text, value) == parts else parts
+    except LookupError:
+        return parts
+
+
+# ---------------------------------------------------------------- changing
+
+
+def _graft(tree: dict[str, Any], parts: Parts, value: Any) -> None:
+    *above, last = parts
+    node = tree
+    for part in above:
+        node = node.setdefault(part, {})
+        if isinstance(node, _Leaf):
+            raise LookupError("what it is in is changed, too; fix: change either the whole or its parts")
+    if last in node:
+        raise LookupError("it, or something in it, is changed twice; fix: change it once")
+    node[last] = _Leaf(value)
+
+
+def _apply(value: Any, tree: Any, parts: Parts, keep: bool) -> Any:
+    if isinstance(tree, _Leaf):
+        return tree.value
+    if isinstance(value, Spec):
+        changed = {name: _apply(getattr(value, name), below, (*parts, name), keep) for name, below in tree.items()}
+        return _replace(value, changed, parts, keep)
+    order = tree.pop(ORDER, None)
+    below = children(value)
+    for name, change in tree.items():
+        below[name] = _apply(below.get(name), change, (*parts, name), keep)
+    below = {name: item for name, item in below.items() if item is not REMOVED}
+    if order is not None:
+        below = {name: below[name] for name in order.value}
+    return tuple(below.values()) if isinstance(value, tuple) else below
+
+
+def _replace(spec: Spec, changed: dict[str, Any], parts: Parts, keep: bool) -> Spec:
+    """`replace`, with problems that name the place in the whole."""
+    problems = _collected.get()
+    assert problems is not None, "edit collects"
+    before = len(problems)
+    made: Spec = spec.replace(**changed)
+    if keep:
+        made._origin = spec.origin
+    problems[before:] = [_placed(problem, parts, made.origin) for problem in problems[before:]]
+    return made
+
+
+def _placed(problem: Problem, parts: Parts, origin: Origin | None) -> Problem:
+    path = ".".join([*parts, *problem.path.split(".")[1:]]) or problem.path
+    return Problem(problem.what, origin=origin, path=path, fix=problem.fix)
+
+
+# ---------------------------------------------------------------- the inverse
+
+
+def _edits(before: Any, after: Any, parts: Parts) -> Iterator[tuple[Parts, Any]]:
+    if isinstance(before, Spec) and type(before) is type(after):
+        for name in type(before).model_fields:
+            yield from _edits(getattr(before, name), getattr(after, name), (*parts, name))
+    elif (is_keyed(before) and is_keyed(after)) or (isinstance(before, dict) and isinstance(after, dict)):
+        yield from _keyed(before, after, parts)
+    elif type(before) is not type(after) or before != after:
+        yield parts, after
+
+
+def _keyed(before: Any, after: Any, parts: Parts) -> Iterator[tuple[Parts, Any]]:
+    old, new = children(before), children(after)
+    for name in old:
+        if name in new:
+            yield from _edits(old[name], new[name], (*parts, name))
+        else:
+            yield (*parts, name), REMOVED
+    added = [name for name in new if name not in old]
+    yield from (((*parts, name), new[name]) for name in added)
+    if isinstance(after, tuple) and [*(name for name in old if name in new), *added] != list(new):
+        yield (*parts, ORDER), tuple(new)
