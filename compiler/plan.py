@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -107,8 +108,20 @@ class DedupSummary:
 
 
 @attrs.frozen(kw_only=True)
+class Delta:
+    """A value that was set from outside the spec: its place as diffs print it, what the spec says, what was set.
+
+    Values are plain data as in `ocspec.schema.plain`. A delta is a record: it enters no fingerprint.
+    """
+
+    path: str
+    before: Any = None
+    after: Any = None
+
+
+@attrs.frozen(kw_only=True)
 class Plan:
-    """A compiled experiment."""
+    """A compiled experiment. `delta` is what was set of its spec from outside, by --set or as an arm of --sweep."""
 
     experiment: str
     spec: dict[str, Any]
@@ -117,11 +130,16 @@ class Plan:
     parameters_without_embeddings: int
     stages: tuple[StageSummary, ...]
     deduplication: tuple[DedupSummary, ...] = ()
+    delta: tuple[Delta, ...] = ()
     format_version: int = FORMAT_VERSION
 
     def task(self, task_id: str) -> Task:
-        """The task of that id."""
-        return next(task for task in self.tasks if task.id == task_id)
+        """The task of that id; KeyError where there is none."""
+        return self._by_id[task_id]
+
+    @cached_property
+    def _by_id(self) -> dict[str, Task]:
+        return {task.id: task for task in self.tasks}
 
     def stage(self, name: str) -> StageSummary:
         """The stage of that name."""
