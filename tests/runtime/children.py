@@ -1,4 +1,7 @@
-"""Processes for tests of what several do at once: forked, so that they start in no time; killed when the test ends."""
+"""Processes for tests of what several do at once: forked, so that they start in no time; killed when the test ends.
+
+No test depends on how long it waits here: PATIENCE_S only ends one that would wait for ever.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 FORK = multiprocessing.get_context("fork")
+PATIENCE_S = 60.0  # far more than a slow and busy machine takes, and less than the two minutes of a silent lease
 
 
 @contextmanager
@@ -29,10 +33,11 @@ def children(act: Callable[..., Any], *arguments: tuple[Any, ...]) -> Iterator[l
             process.join()
 
 
-def exit_codes(processes: list[BaseProcess], timeout: float = 20.0) -> list[int | None]:
-    """How they ended; None for one that still runs."""
+def exit_codes(processes: list[BaseProcess], timeout: float = PATIENCE_S) -> list[int | None]:
+    """How they ended; None for one that still runs when so many seconds are over, for all of them together."""
+    deadline = time.monotonic() + timeout
     for process in processes:
-        process.join(timeout)
+        process.join(max(0.0, deadline - time.monotonic()))
     return [process.exitcode for process in processes]
 
 
@@ -54,7 +59,7 @@ def resume(process: BaseProcess) -> None:
     os.kill(process.pid, signal.SIGCONT)
 
 
-def wait_for(condition: Callable[[], object], timeout: float = 20.0) -> None:
+def wait_for(condition: Callable[[], object], timeout: float = PATIENCE_S) -> None:
     """Until it holds."""
     deadline = time.monotonic() + timeout
     while not condition():

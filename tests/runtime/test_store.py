@@ -8,6 +8,8 @@ import multiprocessing
 import os
 import signal
 import time
+from contextlib import ExitStack
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from compiler.errors import UserError
 from runtime.holder import Holder
 from runtime.lease import LeaseLost
 from runtime.store import RESULT, Store
-from tests.runtime.children import FORK, children, exit_codes, is_paused, pause, resume, wait_for
+from tests.runtime.children import FORK, PATIENCE_S, children, exit_codes, is_paused, pause, resume, wait_for
 
 OUTPUTS = {"outputs": {"files": {}}}
 MANIFEST = {"task": "t", "key": "k", "digest": "d", **OUTPUTS}
@@ -141,9 +143,7 @@ def test_of_two_processes_one_builds(tmp_path: Path) -> None:
     racers = [context.Process(target=_race, args=(str(tmp_path), queue)) for _ in range(3)]
     for racer in racers:
         racer.start()
-    for racer in racers:
-        racer.join(60)
-        assert racer.exitcode == 0
+    assert exit_codes(racers) == [0] * 3
     assert sorted(queue.get() for _ in racers) == [False, False, True]
     assert json.loads((tmp_path / "artifacts" / "k" / "manifest.json").read_text())["task"] == "t"
 
@@ -256,10 +256,10 @@ def test_a_result_that_came_into_place_meanwhile_is_kept(tmp_path: Path) -> None
     assert [path.name for path in final.parent.iterdir()] == ["0"]
 
 
-def _publish_at(root: Path, moment: float, keys: int) -> None:
+def _publish_together(root: Path, barrier: Barrier, keys: int) -> None:
     store = Store(root)
     for number in range(keys):
-        time.sleep(max(0.0, moment + 0.05 * number - time.time()))
+        barrier.wait(PATIENCE_S)
         artifact = store.publish(f"k{number}", 3, {**MANIFEST, "by": os.getpid()})
         assert sorted(artifact.manifest["files"]) == [f"files/{shard:05d}-a.txt" for shard in range(3)]
 
@@ -270,15 +270,15 @@ def test_of_many_publishers_at_once_one_publishes(tmp_path: Path) -> None:
     for number in range(keys):
         for shard in range(3):
             finish(store, f"k{number}", 3, shard)
-    with children(_publish_at, *[(tmp_path, time.time() + 0.2, keys)] * 4) as processes:
+    with children(_publish_together, *[(tmp_path, FORK.Barrier(4), keys)] * 4) as processes:
         assert exit_codes(processes) == [0] * 4
     assert sorted(path.name for path in (tmp_path / "artifacts").iterdir()) == [f"k{n}" for n in range(keys)]
     for left in ("work", "locks"):
         assert list((tmp_path / left).iterdir()) == []
 
 
-def _finish_then_say(root: Path, said: Path) -> None:
-    with Store(root).attempt("k", 1, 0) as directory:
+def _finish_then_say(root: Path, waits: Path, said: Path) -> None:
+    with Store(root).attempt("k", 1, 0, on_wait=lambda holder: waits.touch()) as directory:
         said.write_text("nothing to do" if directory is None else "worked")
 
 
@@ -291,20 +291,20 @@ def test_a_killed_attempt_on_this_machine_is_followed_at_once(tmp_path: Path) ->
         victim.join()
         began = time.monotonic()
         assert finish(Store(tmp_path), "k", 1, 0)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < PATIENCE_S
 
 
 def test_who_waited_for_a_shard_finds_it_finished(tmp_path: Path) -> None:
     """It does not do it again."""
-    said = tmp_path / "said"
-    with Store(tmp_path).attempt("k", 1, 0) as directory:
-        assert directory is not None
-        waiting = FORK.Process(target=_finish_then_say, args=(tmp_path, said))
-        waiting.start()
-        time.sleep(0.1)
-        assert not said.exists()
-        (directory / RESULT).write_text("{}")
-    assert exit_codes([waiting]) == [0]
+    waits, said = tmp_path / "waits", tmp_path / "said"
+    with ExitStack() as stack:
+        with Store(tmp_path).attempt("k", 1, 0) as directory:
+            assert directory is not None
+            (waiting,) = stack.enter_context(children(_finish_then_say, (tmp_path, waits, said)))
+            wait_for(waits.exists)
+            assert not said.exists()
+            (directory / RESULT).write_text("{}")
+        assert exit_codes([waiting]) == [0]
     assert said.read_text() == "nothing to do"
 
 
