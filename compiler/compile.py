@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compiler.draft import Draft
+from compiler.draft import NO_PINS, Draft, Pins
 from compiler.passes import PASSES
 from compiler.passes.lower_training import model_shape
 from compiler.plan import Plan
@@ -17,9 +17,20 @@ def compile_experiment(experiment: Experiment, base: Path, shards: int | None = 
 
     `shards` overrides how many shards data tasks run in. Raises UserErrors with every problem found.
     """
-    draft = Draft(experiment=experiment, base=base.resolve(), shards=shards or experiment.shards)
+    return plan_from(draft_of(experiment, base, shards))
+
+
+def draft_of(experiment: Experiment, base: Path, shards: int | None = None, pins: Pins = NO_PINS) -> Draft:
+    """The draft as it leaves the last pass: the plan's tasks, and what was seen of the sources."""
+    draft = Draft(experiment=experiment, base=base.resolve(), shards=shards or experiment.shards, pins=pins)
     for compiler_pass in PASSES:
         draft = compiler_pass(draft)
+    return draft
+
+
+def plan_from(draft: Draft) -> Plan:
+    """What of a finished draft goes into the plan."""
+    experiment = draft.experiment
     shape = model_shape(experiment.model, experiment.tokenizer.vocab_size)
     return Plan(
         experiment=experiment.name,

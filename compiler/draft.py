@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,28 @@ class DatasetTasks:
 
 
 @attrs.frozen(kw_only=True)
+class Pins:
+    """What is known beforehand of sources, by name, and of the tokenizer's file; used of what cannot be seen."""
+
+    sources: Mapping[str, SourceStats] = attrs.field(factory=dict)
+    tokenizer: str = ""
+
+
+NO_PINS = Pins()
+
+
+@attrs.frozen(kw_only=True)
 class Draft:
     """A plan in the making. `base` is the spec file's directory: paths in the spec are relative to it.
 
-    `problems` with sources are kept for `check`, which lists them with its own.
+    `pins` are what a lock knows of sources that cannot be seen from here. `problems` with sources are kept for
+    `check`, which lists them with its own.
     """
 
     experiment: Experiment
     base: Path
     shards: int | None
+    pins: Pins = NO_PINS
     sources: dict[str, SourceStats] = attrs.field(factory=dict)
     tokenizer_digest: str = ""
     problems: tuple[UserError, ...] = ()

@@ -25,28 +25,30 @@ def resolve(draft: Draft) -> Draft:
     """Fill in `sources`: files, bytes and digest of each source that lies on a file system, and its `problems`."""
     problems: list[UserError] = []
     stats: dict[str, SourceStats] = {}
-    sources: list[Source | TestSet] = [source for dataset in draft.experiment.data for source in dataset.sources]
-    for source in (*sources, *draft.experiment.instructions, *benchmarks_of(draft.experiment)):
+    for source in sources_of(draft.experiment):
         try:
-            stats |= _look_at(source, draft.base)
+            stats |= _look_at(source, draft)
         except UserError as error:
             problems.append(UserError(error.what, where=draft.where(source), fix=error.fix))
     tokenizer = draft.experiment.tokenizer
     digest = ""
     if isinstance(tokenizer, PretrainedTokenizer):
-        digest = tokenizer_digest(tokenizer, draft.base)
+        digest = tokenizer_digest(tokenizer, draft.base, draft.pins.tokenizer)
         if tokenizer.digest and digest != tokenizer.digest:
             what = f"tokenizer {tokenizer.name!r} is {digest}, not {tokenizer.digest}"
             problems.append(draft.error(tokenizer, what, "take the file that was pinned, or correct digest"))
     return attrs.evolve(draft, sources=stats, tokenizer_digest=digest, problems=tuple(problems))
 
 
-def tokenizer_digest(tokenizer: PretrainedTokenizer, base: Path) -> str:
-    """SHA-256 of a tokenizer's file where it can be seen from here; else the one it is said to have, or its name."""
+def tokenizer_digest(tokenizer: PretrainedTokenizer, base: Path, pinned: str = "") -> str:
+    """SHA-256 of a tokenizer's file where it can be seen from here; else the one it is said to have, or its name.
+
+    `pinned` is what a lock says of it.
+    """
     try:
         return hashlib.sha256(Path(locate(tokenizer.path, base)).read_bytes()).hexdigest()
     except (UserError, OSError):
-        return tokenizer.digest or tokenizer.name
+        return tokenizer.digest or pinned or tokenizer.name
 
 
 def benchmarks_of(experiment: Experiment) -> list[TestSet]:
@@ -56,24 +58,40 @@ def benchmarks_of(experiment: Experiment) -> list[TestSet]:
     return list(dict.fromkeys(benchmark for step in wanted for benchmark in step.benchmarks))
 
 
-def _look_at(source: Source | TestSet, base: Path) -> dict[str, SourceStats]:
-    """What can be seen of a source: a crawl's seed pages stand beside it as NAME/seed, test sets as test-set/NAME."""
-    parts: dict[str, tuple[str, str]]
+def sources_of(experiment: Experiment) -> list[Source | TestSet]:
+    """All that an experiment reads: of data sets, of instructions, of test sets."""
+    sources = [source for dataset in experiment.data for source in dataset.sources]
+    return [*sources, *experiment.instructions, *benchmarks_of(experiment)]
+
+
+def source_digests(draft: Draft) -> dict[str, str]:
+    """What tells the content of each source that is made of files: see `content_digest`."""
+    return {
+        name: _known_by(draft, source, name) for source in sources_of(draft.experiment) for name in _files_of(source)
+    }
+
+
+def _files_of(source: Source | TestSet) -> dict[str, tuple[str, str]]:
+    """Format and path by name: a crawl's seed pages stand beside it as NAME/seed, test sets as test-set/NAME."""
     if isinstance(source, TestSet):
-        parts = {f"{TEST_SET}/{source.name}": (source.format, source.path)}
-    elif isinstance(source, WebRecall):
-        parts = {source.name: ("parquet", source.pages), f"{source.name}/{SEED}": ("parquet", source.seed)}
-    elif path := getattr(source, "path", None):
-        form = source.format if isinstance(source, Instructions) else FORMATS[type(source)]
-        parts = {source.name: (form, path)}
-    else:
-        return {}
+        return {f"{TEST_SET}/{source.name}": (source.format, source.path)}
+    if isinstance(source, WebRecall):
+        return {source.name: ("parquet", source.pages), f"{source.name}/{SEED}": ("parquet", source.seed)}
+    if path := getattr(source, "path", None):
+        return {source.name: (source.format if isinstance(source, Instructions) else FORMATS[type(source)], path)}
+    return {}
+
+
+def _look_at(source: Source | TestSet, draft: Draft) -> dict[str, SourceStats]:
+    """What can be seen of a source, else what a lock knows of it."""
     found = {}
-    for name, (form, path) in parts.items():
+    for name, (form, path) in _files_of(source).items():
         try:
-            found[name] = describe(form, locate(path, base), name=name)
+            found[name] = describe(form, locate(path, draft.base), name=name)
         except UserError:
-            if source.declared is None:
+            if name in draft.pins.sources:
+                found[name] = draft.pins.sources[name]
+            elif source.declared is None:
                 raise
     return found
 
@@ -87,6 +105,10 @@ def content_digest(draft: Draft, source: Source | TestSet, part: str = "") -> st
     name = f"{source.name}/{part}" if part else source.name
     if isinstance(source, TestSet):
         name = f"{TEST_SET}/{name}"
+    return _known_by(draft, source, name)
+
+
+def _known_by(draft: Draft, source: Source | TestSet, name: str) -> str:
     stats = draft.sources.get(name)
     revision = source.declared.revision if source.declared else ""
     return stats.digest if stats else f"declared:{name}@{revision}"
