@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from compiler.draft import NO_PINS, Draft, Pins
+from compiler.findings import AS_EACH_RULE_SAYS, Severities
 from compiler.passes import PASSES
 from compiler.passes.lower_training import model_shape
 from compiler.plan import Plan
+from compiler.profile import Profile
 from ocspec.base import describe
 from ocspec.experiment import Experiment
 
@@ -20,9 +22,27 @@ def compile_experiment(experiment: Experiment, base: Path, shards: int | None = 
     return plan_from(draft_of(experiment, base, shards))
 
 
-def draft_of(experiment: Experiment, base: Path, shards: int | None = None, pins: Pins = NO_PINS) -> Draft:
-    """The draft as it leaves the last pass: the plan's tasks, and what was seen of the sources."""
-    draft = Draft(experiment=experiment, base=base.resolve(), shards=shards or experiment.shards, pins=pins)
+def draft_of(
+    experiment: Experiment,
+    base: Path,
+    shards: int | None = None,
+    pins: Pins = NO_PINS,
+    *,
+    severities: Severities = AS_EACH_RULE_SAYS,
+    profile: Profile | None = None,
+) -> Draft:
+    """The draft as it leaves the last pass: the plan's tasks, what was seen of the sources, and warnings.
+
+    `severities` and `profile` change what rules find, and nothing of the plan. Raises CheckError.
+    """
+    draft = Draft(
+        experiment=experiment,
+        base=base.resolve(),
+        shards=shards or experiment.shards,
+        pins=pins,
+        severities=severities,
+        profile=profile,
+    )
     for compiler_pass in PASSES:
         draft = compiler_pass(draft)
     return draft

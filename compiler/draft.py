@@ -10,8 +10,10 @@ from typing import Any
 import attrs
 
 from compiler.errors import UserError
+from compiler.findings import AS_EACH_RULE_SAYS, Finding, Severities
 from compiler.metadata import SourceStats
 from compiler.plan import DedupSummary, StageSummary, Task
+from compiler.profile import Profile
 from ocspec.base import Origin, Spec
 from ocspec.experiment import Experiment
 from ocspec.mixture import Dataset
@@ -42,7 +44,8 @@ class Draft:
     """A plan in the making. `base` is the spec file's directory: paths in the spec are relative to it.
 
     `pins` are what a lock knows of sources that cannot be seen from here. `problems` with sources are kept for
-    `check`, which lists them with its own.
+    `check`, which lists them with its own, and leaves `warnings`. `severities` and `profile` are for rules alone:
+    no pass may let them into a plan.
     """
 
     experiment: Experiment
@@ -52,6 +55,9 @@ class Draft:
     sources: dict[str, SourceStats] = attrs.field(factory=dict)
     tokenizer_digest: str = ""
     problems: tuple[UserError, ...] = ()
+    severities: Severities = AS_EACH_RULE_SAYS
+    profile: Profile | None = None
+    warnings: tuple[Finding, ...] = ()
     datasets: dict[str, DatasetTasks] = attrs.field(factory=dict)
     tasks: tuple[Task, ...] = ()
     stages: tuple[StageSummary, ...] = ()

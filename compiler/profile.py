@@ -20,6 +20,7 @@ import cattrs
 from cattrs.errors import ForbiddenExtraKeysError
 from cattrs.v import format_exception
 
+from compiler.cost.devices import DeviceType
 from compiler.errors import UserError, UserErrors
 from compiler.plan import TaskClass
 from compiler.profile_check import problems
@@ -64,7 +65,7 @@ class Settings:
 
     `python` is a name that is looked up in PATH, or a path; `load_profile` makes it a whole one.
     `minutes`, `cpus` and `memory_mb` are of one job and one node. `gpus_per_node` is how many a node has: training on
-    more is spread over several. `environment` holds values, `env:NAME` of the submitting process or `file:PATH` on the
+    more is spread over several. `device` is their type, for estimates alone. `environment` holds values, `env:NAME` of the submitting process or `file:PATH` on the
     node. `max_parallel_shards` is of one array, `shards_per_job` how many run one after another in a job; 0: no limit,
     and chosen from the plan's estimate.
     """
@@ -77,6 +78,7 @@ class Settings:
     cpus: int | None = None
     memory_mb: int | None = None
     gpus_per_node: int | None = None
+    device: DeviceType | None = None
     python: str | None = None
     modules: tuple[str, ...] | None = None
     setup: tuple[str, ...] | None = None
@@ -163,6 +165,11 @@ def _whole(python: str | None, base: Path) -> str | None:
 def default_profile(start: Path) -> str:
     """The profile used when none is asked for: `profile = "..."` in the settings, else local."""
     return str(_settings(start)[1].get("profile", "local"))
+
+
+def settings_table(start: Path) -> tuple[Path | None, dict[str, Any]]:
+    """The nearest settings file from `start` upward, and its table for ocspec; None and nothing where there is none."""
+    return _settings(start)
 
 
 def _structured(name: str, given: dict[str, Any], file: str) -> Profile:

@@ -124,9 +124,8 @@ def _unknown_columns(tree: dict[str, Any]) -> Iterator[Problem]:
 
 def _type_problem(where: str) -> Problem | None:
     """The message with which DuckDB refuses to bind the expression, or a type other than BOOLEAN."""
-    table = ", ".join(f'"{name}" {kind}' for name, kind in (dict.fromkeys(SIGNAL_RANGES, "DOUBLE") | COLUMNS).items())
     with duckdb.connect() as connection:
-        connection.execute(f"CREATE TABLE documents ({table})")
+        _create(connection)
         try:
             (kind,) = connection.sql(f"SELECT ({where}\n) FROM documents").types  # noqa: S608 - what it checks
         except duckdb.Error as error:
@@ -134,6 +133,12 @@ def _type_problem(where: str) -> Problem | None:
     if str(kind) != "BOOLEAN":
         return f"its type is {kind}, not BOOLEAN", "write a condition, for example with < or ="
     return None
+
+
+def _create(connection: duckdb.DuckDBPyConnection) -> None:
+    """An empty table of documents, with a column for every signal and for what is known besides."""
+    kinds = dict.fromkeys(SIGNAL_RANGES, "DOUBLE") | COLUMNS
+    connection.execute(f"CREATE TABLE documents ({', '.join(f'{name} {kind}' for name, kind in kinds.items())})")
 
 
 @cache
@@ -144,3 +149,43 @@ def _functions() -> frozenset[str]:
     with duckdb.connect() as connection:
         names = {name for (name,) in connection.execute(query).fetchall()}
     return frozenset(names - _UNSTABLE)
+
+
+def constant(where: str) -> bool | None:
+    """Whether a checked expression is true of every document that has all signals, or of none; None where it depends.
+
+    DuckDB's optimizer decides, from the ranges of the signals: what it cannot prove depends.
+
+    >>> (
+    ...     constant("num_lines < 5 AND num_lines > 10"),
+    ...     constant("num_lines < 5 OR num_lines > 3"),
+    ...     constant("num_lines < 5"),
+    ... )
+    (False, True, None)
+    """
+    connection = _bounds()
+    if _is_empty(connection, where):
+        return False
+    return True if _is_empty(connection, f"NOT ({where}\n)") else None
+
+
+@cache
+def _bounds() -> duckdb.DuckDBPyConnection:
+    """A table of three documents: one with every signal at its lowest, one at its highest, and one that has none."""
+    connection = duckdb.connect()
+    _create(connection)
+    for end, text, whole in ((0, "''", "0"), (1, "repeat(chr(1114111), 2000)", str(2**62))):
+        signals = [repr(min(bound[end], 1e300)) for bound in SIGNAL_RANGES.values()]
+        others = [text if kind == "VARCHAR" else whole for kind in COLUMNS.values()]
+        connection.execute(f"INSERT INTO documents VALUES ({', '.join(signals + others)})")  # noqa: S608 - our numbers
+    nothing = ", ".join("NULL" for _ in (*SIGNAL_RANGES, *COLUMNS))
+    connection.execute(f"INSERT INTO documents VALUES ({nothing})")  # noqa: S608 - nulls
+    return connection
+
+
+def _is_empty(connection: duckdb.DuckDBPyConnection, where: str) -> bool:
+    """Whether the optimizer proves that no row of the table's bounds satisfies the condition."""
+    query = f"EXPLAIN (FORMAT json) SELECT * FROM documents WHERE ({where}\n)"  # noqa: S608 - checked before
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return bool(json.loads(row[1])[0]["name"].strip() == "EMPTY_RESULT")

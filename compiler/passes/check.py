@@ -1,15 +1,19 @@
-"""check: run every compile-time rule and list all that they find, after what `resolve` found."""
+"""check: run all compile-time rules and list what they find; errors refuse the spec, warnings stay with the draft."""
 
 from __future__ import annotations
 
+import attrs
+
 from compiler.draft import Draft
-from compiler.errors import UserErrors
-from compiler.rules import RULES
+from compiler.findings import CheckError
+from compiler.rules import check_all
 
 
 def check(draft: Draft) -> Draft:
-    """Raise UserErrors with the problems of sources and those that a rule finds; otherwise change nothing."""
-    problems = [*draft.problems, *(problem for rule in RULES for problem in rule.check(draft))]
-    if problems:
-        raise UserErrors(problems)
-    return draft
+    """The draft with the warnings of all rules. Raises CheckError with all errors, those of sources among them."""
+    findings = check_all(draft)
+    warnings = tuple(finding for finding in findings if finding.severity == "warning")
+    errors = [finding.problem for finding in findings if finding.severity == "error"]
+    if errors:
+        raise CheckError(errors, warnings)
+    return attrs.evolve(draft, warnings=warnings)

@@ -5,6 +5,8 @@ A rule reads the draft and yields problems; it changes nothing. Rules look only 
 
 from __future__ import annotations
 
+from compiler.draft import Draft
+from compiler.findings import Finding
 from compiler.rules import (
     oc001_names,
     oc002_step_order,
@@ -21,6 +23,17 @@ from compiler.rules import (
     oc013_back_end,
     oc014_sequence_split,
     oc015_tokenizer,
+    oc016_sources,
+    oc017_rounding,
+    oc018_sums,
+    oc019_units,
+    oc020_epochs,
+    oc021_unused,
+    oc022_held_out_copies,
+    oc023_hold_out_all,
+    oc024_decontamination,
+    oc025_test_data,
+    oc026_conditions,
 )
 from compiler.rules.base import Rule
 
@@ -40,4 +53,20 @@ RULES: tuple[Rule, ...] = (
     oc013_back_end.RULE,
     oc014_sequence_split.RULE,
     oc015_tokenizer.RULE,
+    oc016_sources.RULE,
+    oc017_rounding.RULE,
+    oc018_sums.RULE,
+    oc019_units.RULE,
+    oc020_epochs.RULE,
+    oc021_unused.RULE,
+    oc022_held_out_copies.RULE,
+    oc023_hold_out_all.RULE,
+    oc024_decontamination.RULE,
+    oc025_test_data.RULE,
+    oc026_conditions.RULE,
 )
+
+
+def check_all(draft: Draft) -> list[Finding]:
+    """What all rules find in a draft whose sources were looked at, in the order of their codes."""
+    return [finding for rule in RULES for finding in rule.check(draft)]

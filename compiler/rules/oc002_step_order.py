@@ -57,4 +57,16 @@ def rank(step: Step) -> int:
     return next(number for number, kinds in enumerate(RANK) if isinstance(step, kinds))
 
 
-RULE = Rule("OC002", "step order", "Deduplication runs before transformation and filtering (OpenCoder 2.1).", find)
+RULE = Rule(
+    "OC002",
+    "step order",
+    "Deduplication runs before transformation and filtering (OpenCoder 2.1).",
+    find,
+    fixed=True,
+    teach="""\
+OpenCoder (arXiv 2411.04905, section 2.1) removes duplicates first: about 75 % of the files on GitHub are exact
+copies, so whatever runs before deduplication runs four times as often as it has to. Redaction comes before the rules,
+since a copyright notice counts as text for them, and a cap on bytes comes last, since it has to hold for what is
+left. ocspec reads content twice, once to sign and once to refine, and only steps in this order fit into two passes.
+""",
+)

@@ -10,10 +10,8 @@ from compiler.draft import Draft
 from compiler.errors import UserError
 from compiler.passes.lower_tokens import mixtures, shares
 from compiler.rules.base import Rule
-from ocspec.sources import Directory, JsonLines, Source
+from compiler.rules.common import most_tokens
 from ocspec.training import Anneal, Pretrain
-
-COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 
 
 def find(draft: Draft) -> Iterator[UserError]:
@@ -25,7 +23,7 @@ def find(draft: Draft) -> Iterator[UserError]:
         tokens = sum(batches.tokens for batches in stage.batches)
         parts = {part.dataset: part for part in mixture.parts}
         for share in shares(mixture):
-            most = _most_tokens(draft, share.dataset)
+            most = most_tokens(draft, share.dataset)
             asked = tokens * share.share
             if most is not None and asked > most * share.max_epochs:
                 yield draft.error(
@@ -41,28 +39,17 @@ def _rounded_up(epochs: Fraction) -> float:
     return math.ceil(epochs * 100) / 100
 
 
-def _most_tokens(draft: Draft, name: str) -> int | None:
-    """No more tokens than this can come of a data set; None where nothing is known."""
-    sources: tuple[Source, ...] = ()
-    at: str | None = name
-    known = {dataset.name: dataset for dataset in draft.experiment.data}
-    for _ in known:  # a circle of bases, which another rule refuses, must not hold this one up
-        if at not in known or sources:
-            break
-        declared = known[at].declared
-        if declared is not None and declared.tokens is not None:
-            return declared.tokens
-        sources, at = known[at].sources, known[at].base
-    bounds = [_bound(draft, source) for source in sources]
-    found = [bound for bound in bounds if bound is not None]
-    return sum(found) if found and len(found) == len(bounds) else None
-
-
-def _bound(draft: Draft, source: Source) -> int | None:
-    if source.declared is not None and source.declared.tokens is not None:
-        return source.declared.tokens
-    plain = isinstance(source, Directory) or (isinstance(source, JsonLines) and not source.path.endswith(COMPRESSED))
-    return draft.sources[source.name].bytes if plain and source.name in draft.sources else None
-
-
-RULE = Rule("OC003", "budget", "Rounding and over-use have sent runs into another epoch (OLMo-core #316).", find)
+RULE = Rule(
+    "OC003",
+    "budget",
+    "Rounding and over-use have sent runs into another epoch (OLMo-core #316).",
+    find,
+    teach="""\
+A stage says how many tokens it trains on, and a part of its mixture how often a token may be seen. Where a data set
+is smaller than its share of the budget, it is repeated, and nobody notices: in OLMo-core issue 316 ratios that became
+token counts and then instances lost a little each time, and training ran 5 to 30 steps into a second epoch, visible
+only as a drop of the loss during annealing. Here the budget is compared with an upper bound of the data: the declared
+tokens, or one token for each byte of text. What passes may still be refused by the exact count once the data is
+tokenized.
+""",
+)

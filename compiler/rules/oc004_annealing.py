@@ -46,4 +46,16 @@ def _start_step(draft: Draft, before: Stage | None, stage: Stage) -> Iterator[Us
         )
 
 
-RULE = Rule("OC004", "annealing", "The decay must continue from the learning rate that was held (WSD).", find)
+RULE = Rule(
+    "OC004",
+    "annealing",
+    "The decay must continue from the learning rate that was held (WSD).",
+    find,
+    teach="""\
+Warm-up, stable, decay (MiniCPM, arXiv 2404.06395) holds the learning rate in pretraining, so that any checkpoint can
+be annealed: OpenCoder (section 3) decays from the 3e-4 that was held to 1e-5 over 100 B tokens. Annealing that
+follows nothing, goes up, or starts at a step that the stage before does not have, is another experiment than the one
+meant. NeMo's own schedule has a relative of this mistake: a restored scheduler keeps the horizon of the old run, so
+that a longer run goes on at the lowest rate.
+""",
+)

@@ -28,7 +28,7 @@ def find(draft: Draft) -> Iterator[UserError]:
 
 
 def _unmatched(draft: Draft) -> Iterator[UserError]:
-    hold_out, known = draft.experiment.hold_out, _repositories(draft)
+    hold_out, known = draft.experiment.hold_out, repositories(draft)
     if hold_out is None or not known:
         return
     for pattern in hold_out.repositories:
@@ -43,7 +43,7 @@ def _unmatched(draft: Draft) -> Iterator[UserError]:
             )
 
 
-def _repositories(draft: Draft) -> list[str] | None:
+def repositories(draft: Draft) -> list[str] | None:
     """Every repository of the experiment, or None where a source does not tell before it is read."""
     found: set[str] = set()
     for source in (source for dataset in draft.experiment.data for source in dataset.sources):
@@ -57,4 +57,16 @@ def _repositories(draft: Draft) -> list[str] | None:
     return sorted(found)
 
 
-RULE = Rule("OC008", "hold-out", "A model scored on what it was trained on is not measured.", find)
+RULE = Rule(
+    "OC008",
+    "hold-out",
+    "A model scored on what it was trained on is not measured.",
+    find,
+    teach="""\
+Bits per byte are measured on repositories that no stage has seen. Without a hold-out there is nothing to measure on,
+and a pattern that matches nothing holds nothing out, silently: the measurement runs, on other text than was meant.
+Patterns are those of a shell (`networkx@*`), checked here wherever the repositories are known before the data is
+read. That data which resembles the test set has to be kept out is why OpenCoder decontaminates its instructions
+(section 4.3).
+""",
+)

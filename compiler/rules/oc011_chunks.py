@@ -34,4 +34,15 @@ def find(draft: Draft) -> Iterator[UserError]:
             )
 
 
-RULE = Rule("OC011", "chunks", "A chunk is known by its number, which holds those of its document and source.", find)
+RULE = Rule(
+    "OC011",
+    "chunks",
+    "A chunk is known by its number, which holds those of its document and source.",
+    find,
+    teach="""\
+OpenCoder's ablation of deduplication (section 6.1, appendix B) adds a chunk level behind the file and repository
+levels and gains almost nothing: of 32.74 B tokens after the file level 32.70 B stay. Chunks are cut once: a step by
+file after one by chunk would compare documents that no longer exist as such. A chunk's number has 6 bits for its
+source, so 64 sources are the most; sources of one format can be one, since a path may hold wildcards.
+""",
+)

@@ -42,4 +42,15 @@ def needed(split: Parallelism) -> int:
     return math.lcm(parts, split.context * split.tensor if split.sequence_parallel else 1)
 
 
-RULE = Rule("OC014", "sequence split", "Megatron finds out at the first batch, when all devices are taken.", find)
+RULE = Rule(
+    "OC014",
+    "sequence split",
+    "Megatron finds out at the first batch, when all devices are taken.",
+    find,
+    teach="""\
+Context parallelism gives each device two parts of a sequence, one from either end, so that causal attention is equal
+work for all: the length has to be a multiple of 2 x context. Sequence parallelism deals what is left over the tensor
+ranks. torchtitan learnt these one after the other, as issues 1312 (length and tensor ranks) and 4260 (a context that
+cannot be split) show; Megatron asserts them at the first batch, after the queue and the start of all nodes.
+""",
+)

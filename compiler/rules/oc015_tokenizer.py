@@ -24,5 +24,14 @@ def find(draft: Draft) -> Iterator[UserError]:
 
 
 RULE = Rule(
-    "OC015", "tokenizer", "Instruction pairs are made for a tokenizer, and are not what it is trained on.", find
+    "OC015",
+    "tokenizer",
+    "Instruction pairs are made for a tokenizer, and are not what it is trained on.",
+    find,
+    fixed=True,
+    teach="""\
+`TrainedBPE` learns its merges from a sample of the first stage's mixture. An experiment that only fine-tunes has no
+mixture, and its base model has a tokenizer already: ids of another one would be noise to it. OpenCoder takes
+INF-34B's tokenizer with a few special tokens more (its issue 3); what a fine-tuning needs is that very file.
+""",
 )

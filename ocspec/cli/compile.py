@@ -41,14 +41,14 @@ def run(args: Namespace) -> int:
 
 def compile_spec(args: Namespace) -> tuple[Plan, Path]:
     """Compile `args.spec` and write the plan; it is the last compiled from now on."""
-    from compiler.compile import compile_experiment
     from compiler.load import load_spec
     from compiler.smoke import smoke
     from compiler.write import remember_latest, write_plan
+    from ocspec.cli.checking import compiled
 
     profile = arguments.profile_called(args.profile)
     experiment, base = load_spec(args.spec)
-    plan = compile_experiment(experiment, base, args.shards)
+    plan = compiled(experiment, base, args.shards, profile=profile)
     if args.smoke:
         plan = smoke(plan)
     out = Path(args.out) if args.out else arguments.BUILD / plan.experiment

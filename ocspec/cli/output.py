@@ -76,6 +76,15 @@ def say_errors(*errors: object) -> None:
             out.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
 
 
+def say_warnings(*findings: object) -> None:
+    """Every finding as `warning: message` on stderr."""
+    from rich.text import Text
+
+    out = console(stderr=True)
+    for finding in findings:
+        out.print(Text.assemble(("warning: ", "bold yellow"), str(finding)), soft_wrap=True)
+
+
 def print_json(kind: str, **fields: Any) -> None:
     """One JSON object on stdout."""
     print(json.dumps({"format_version": FORMAT_VERSION, "kind": kind, **fields}, indent=1))

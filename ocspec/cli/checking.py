@@ -1,0 +1,54 @@
+"""Rules on the command line: whose severity the settings change, and what was found. `check` is the verb."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ocspec.cli.output import say, say_warnings
+
+if TYPE_CHECKING:
+    from compiler.findings import Finding, Severities
+    from compiler.plan import Plan
+    from compiler.profile import Profile
+    from ocspec.experiment import Experiment
+
+
+def severities() -> Severities:
+    """What the nearest settings file says of rules, with a line on stderr for each that it changes."""
+    from compiler.rules.settings import load_severities
+
+    found = load_severities(Path.cwd())
+    for change in found.changes:
+        say(str(change))
+    return found
+
+
+def compiled(
+    experiment: Experiment,
+    base: Path,
+    shards: int | None = None,
+    *,
+    profile: Profile | None = None,
+    quiet: bool = False,
+) -> Plan:
+    """The plan of an experiment under the settings' severities; warnings go to stderr unless `quiet`.
+
+    Raises CheckError where a rule refuses it.
+    """
+    from compiler.compile import draft_of, plan_from
+    from compiler.findings import CheckError
+
+    try:
+        draft = draft_of(experiment, base, shards, severities=severities(), profile=profile)
+    except CheckError as refused:
+        warn(() if quiet else refused.warnings)
+        raise
+    warn(() if quiet else draft.warnings)
+    return plan_from(draft)
+
+
+def warn(findings: Iterable[Finding]) -> None:
+    """Each as `warning: file:line: what [CODE]` and its fix, on stderr."""
+    say_warnings(*findings)
