@@ -5,6 +5,9 @@ from __future__ import annotations
 OK = 0
 ERROR = 1
 DIFFERS = 2
+CHECK = 3
+OVER_BUDGET = 4
+LOCKED = 5
 USAGE = 64
 INTERNAL = 70
 INTERRUPTED = 130

@@ -34,6 +34,7 @@ VERBS = (
 EPILOG = """\
 exit codes:
   0 done, or no difference   1 error   2 differs (why; diff, plan with --exit-code)
+  3 a rule refuses it (check)   4 over budget (plan)   5 not as locked (lock --check)
   64 usage   70 a bug in ocspec   130 interrupted   141 the output was cut off
 """
 
