@@ -20,6 +20,7 @@ from typing import Literal
 import attrs
 
 from compiler.errors import UserError
+from compiler.revisions import seen
 
 VCS_NAMES = frozenset({".git", ".hg", ".svn"})
 """Names of files and directories that version control owns; they are no documents."""
@@ -299,7 +300,7 @@ def locate(path: str, base: Path) -> str:
         raise UserError(
             f"path {path!r}: a $ is not followed by a name", fix="write ${NAME} for a variable, $$ for a dollar sign"
         ) from None
-    return str(base / Path(expanded).expanduser())
+    return str(seen(str(Path(expanded).expanduser()), base))
 
 
 def unset_variables(path: str) -> list[str]:
@@ -309,3 +310,65 @@ def unset_variables(path: str) -> list[str]:
     ['NO_SUCH_VARIABLE']
     """
     return [name for name in string.Template(path).get_identifiers() if name not in os.environ]
+
+
+def column_names(file: SourceFile) -> list[str]:
+    """Names of a Parquet file's columns at the top level, out of its footer; none where the footer cannot be parsed.
+
+    Raises UserError for what is no whole Parquet file.
+    """
+    try:
+        return _schema_names(_footer(file))
+    except (IndexError, KeyError, RecursionError):
+        return []
+
+
+def _schema_names(footer: bytes) -> list[str]:
+    """The children of the root in `schema`, the second field of Thrift's FileMetaData: a list of elements in preorder."""
+    field = position = 0
+    while True:
+        head = footer[position]
+        field, kind, position = field + (head >> 4), head & 15, position + 1
+        if field == 2:
+            break
+        position = _skip(footer, position, kind)
+    count, position = footer[position] >> 4, position + 1
+    if count == 15:
+        count, position = _varint(footer, position)
+    elements = []
+    for _ in range(count):
+        name, children, position = _schema_element(footer, position)
+        elements.append((name, children))
+    names, at = [], 1
+    while at < len(elements):
+        names.append(elements[at][0])
+        at = _after(elements, at)
+    return names
+
+
+def _after(elements: list[tuple[str, int]], at: int) -> int:
+    """The place behind an element and all below it."""
+    left = 1
+    while left:
+        left += elements[at][1] - 1
+        at += 1
+    return at
+
+
+def _schema_element(footer: bytes, position: int) -> tuple[str, int, int]:
+    """Name (field 4) and number of children (field 5) of one SchemaElement, and the position after it."""
+    name, children, field = "", 0, 0
+    while head := footer[position]:
+        position += 1
+        if head >> 4:
+            field += head >> 4
+        else:
+            number, position = _varint(footer, position)
+            field = (number >> 1) ^ -(number & 1)
+        if field == 4:
+            length, start = _varint(footer, position)
+            name = footer[start : start + length].decode("utf-8", "replace")
+        elif field == 5:
+            children = _varint(footer, position)[0] >> 1
+        position = _skip(footer, position, head & 15)
+    return name, children, position + 1

@@ -60,9 +60,9 @@ def edit(spec: S, changes: Mapping[str, Any] | Mapping[Path, Any], *, keep_origi
             what, _, fix = str(error.args[0]).partition("; fix: ")
             problems.append(Problem(what, origin=origin, path=_dotted(path), fix=fix))
     edited = spec
-    if not problems:
+    if tree and not problems:
         with collect_problems() as problems:
-            edited = _apply(spec, tree, (), keep_origins)
+            edited = _apply(spec, tree, (), spec.origin if keep_origins else None)
     refuse(problems)
     return edited
 
@@ -169,19 +169,28 @@ def _added(value: Any, path: str, new: Any) -> Parts | None:
 def _hint(spec: Spec, path: str) -> str:
     """What a path was meant to be: one that is spelt alike, or that has all its parts and more between them."""
     known = [place for place, _ in places(spec)]
-    meant = [place for place in known if _within(path.split("."), place)]
+    parts = tuple(path.split("."))
+    meant = [place for place in known if _within(parts, place)] or _spelt_alike(parts, known)
+    if not meant and parts[:-1]:
+        meant = [place for place in known if place[-len(parts) : -1] == parts[:-1]]
     if not meant:
-        ends = {".".join(place[-path.count(".") - 1 :]): place for place in reversed(known)}
-        spelt = {**ends, **{_dotted(place): place for place in known}}
-        close = difflib.get_close_matches(path, spelt, n=3, cutoff=0.7)
-        meant = list(dict.fromkeys(spelt[name] for name in close))
-    if not meant:
-        close = difflib.get_close_matches(path.rpartition(".")[2], {place[-1] for place in known}, n=1)
+        close = difflib.get_close_matches(parts[-1], {place[-1] for place in known}, n=1)
         meant = [place for place in known if place[-1] in close]
     return f"did you mean {_few(meant)}?" if meant else "write a path as `ocspec diff` shows it"
 
 
-def _within(parts: list[str], place: Parts) -> bool:
+def _spelt_alike(parts: Parts, known: list[Parts], most: int = 3) -> list[Parts]:
+    """The places of whose last parts each equals, or looks like, the one written; the likest first."""
+    scores = {}
+    for place in known:
+        pairs = list(zip(parts, place[-len(parts) :], strict=False))
+        alike = [1.0 if one == other else difflib.SequenceMatcher(None, one, other).ratio() for one, other in pairs]
+        if len(pairs) == len(parts) and min(alike) > 0.6:
+            scores[place] = -sum(alike)
+    return sorted(scores, key=lambda place: scores[place])[:most]
+
+
+def _within(parts: Parts, place: Parts) -> bool:
     rest = iter(place)
     return len(parts) > 1 and place[-1] == parts[-1] and all(part in rest for part in parts)
 
@@ -221,37 +230,45 @@ def _graft(tree: dict[str, Any], parts: Parts, value: Any) -> None:
     node[last] = _Leaf(value)
 
 
-def _apply(value: Any, tree: Any, parts: Parts, keep: bool) -> Any:
+def _apply(value: Any, tree: Any, parts: Parts, origin: Origin | None) -> Any:
+    """A value with a tree of changes; `origin` is that of what holds it, or None where the calling line counts."""
     if isinstance(tree, _Leaf):
         return tree.value
     if isinstance(value, Spec):
-        changed = {name: _apply(getattr(value, name), below, (*parts, name), keep) for name, below in tree.items()}
-        return _replace(value, changed, parts, keep)
+        kept = origin and _written(value.origin, origin)
+        changed = {name: _apply(getattr(value, name), below, (*parts, name), kept) for name, below in tree.items()}
+        return _replace(value, changed, parts, kept)
     order = tree.pop(ORDER, None)
     below = children(value)
     for name, change in tree.items():
-        below[name] = _apply(below.get(name), change, (*parts, name), keep)
+        below[name] = _apply(below.get(name), change, (*parts, name), origin)
     below = {name: item for name, item in below.items() if item is not REMOVED}
     if order is not None:
         below = {name: below[name] for name in order.value}
     return tuple(below.values()) if isinstance(value, tuple) else below
 
 
-def _replace(spec: Spec, changed: dict[str, Any], parts: Parts, keep: bool) -> Spec:
+def _written(own: Origin | None, holder: Origin) -> Origin:
+    """Where an object was written: a default stands in no file, but where its holder does."""
+    return holder if own is None or own.file.startswith("<") else own
+
+
+def _replace(spec: Spec, changed: dict[str, Any], parts: Parts, origin: Origin | None) -> Spec:
     """`replace`, with problems that name the place in the whole."""
     problems = _collected.get()
     assert problems is not None, "edit collects"
     before = len(problems)
     made: Spec = spec.replace(**changed)
-    if keep:
-        made._origin = spec.origin
+    if origin:
+        made._origin = origin
     problems[before:] = [_placed(problem, parts, made.origin) for problem in problems[before:]]
     return made
 
 
 def _placed(problem: Problem, parts: Parts, origin: Origin | None) -> Problem:
-    path = ".".join([*parts, *problem.path.split(".")[1:]]) or problem.path
-    return Problem(problem.what, origin=origin, path=path, fix=problem.fix)
+    kind, *below = problem.path.split(".")
+    fix = problem.fix or f"correct it; `ocspec schema` describes {'.'.join([kind, *below[:1]])}"
+    return Problem(problem.what, origin=origin, path=".".join([*parts, *below]) or kind, fix=fix)
 
 
 # ---------------------------------------------------------------- the inverse

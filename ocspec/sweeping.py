@@ -21,7 +21,12 @@ LONGEST = 80
 """Characters of a name, as `ocspec.sources.Name` has it."""
 
 
-def sweep(experiment: Experiment, values: Mapping[str, Sequence[Any]]) -> tuple[Experiment, ...]:
+def sweep(
+    experiment: Experiment,
+    values: Mapping[str, Sequence[Any]] | Mapping[Path, Sequence[Any]],
+    *,
+    keep_origins: bool = False,
+) -> tuple[Experiment, ...]:
     """The grid: every combination of the values, the last place's changing fastest.
 
     Places are addressed as by `edit`. An arm is called after the experiment, and the shortest telling end of each
@@ -35,13 +40,15 @@ def sweep(experiment: Experiment, values: Mapping[str, Sequence[Any]]) -> tuple[
     """
     arms = grid(experiment, values)
     with collect_problems() as problems:
-        made = tuple(edit(experiment, {**changes, ("name",): name}) for name, changes in arms.items())
+        made = tuple(
+            edit(experiment, {**changes, ("name",): name}, keep_origins=keep_origins) for name, changes in arms.items()
+        )
     if problems:
         refuse(list({str(problem): problem for problem in problems}.values()))
     return made
 
 
-def grid(experiment: Experiment, values: Mapping[str, Sequence[Any]]) -> dict[str, dict[Path, Any]]:
+def grid(experiment: Experiment, values: Mapping[Any, Sequence[Any]]) -> dict[str, dict[Path, Any]]:
     """What each arm changes, by the name of the arm; places are looked up once for all arms."""
     paths = [_parts(experiment, path) for path in values]
     labels = short_labels(paths)
@@ -52,7 +59,7 @@ def grid(experiment: Experiment, values: Mapping[str, Sequence[Any]]) -> dict[st
     return arms
 
 
-def _parts(experiment: Experiment, path: str) -> Path:
+def _parts(experiment: Experiment, path: Path) -> Path:
     """The place that is meant; where there is none, the path, of which `edit` says what is wrong."""
     try:
         return resolve(experiment, path)

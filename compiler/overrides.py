@@ -1,0 +1,137 @@
+"""overrides: an experiment with some values set from outside, as `--set PATH=VALUE` does, and what that changed.
+
+The only way from a command line into a spec. Paths are those of `ocspec.editing`; values are texts that the type of the
+field gives a meaning. What was set is a delta that the plan keeps, so that no run is without a record of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar, get_args
+
+from compiler.errors import UserError, UserErrors
+from compiler.literals import fitting, of_type, split
+from compiler.plan import Delta
+from compiler.problems import as_error
+from ocspec.base import Origin, Spec, collect_problems
+from ocspec.editing import Parts, Path, at, edit, edits, resolve
+from ocspec.experiment import Experiment
+from ocspec.schema import plain
+from ocspec.sweeping import sweep
+
+T = TypeVar("T")
+
+
+def override(experiment: Experiment, settings: Sequence[str]) -> Experiment:
+    """The experiment with settings such as `pretrain.schedule.peak=3e-4`; its objects stay where the spec made them.
+
+    Raises UserErrors with every place that is unknown, ambiguous or set twice, and every value that does not hold.
+    """
+    changes, problems = _each(settings, "--set", lambda setting: _setting(experiment, setting))
+    return _checked(problems, lambda: edit(experiment, changes, keep_origins=True))
+
+
+def arms(experiment: Experiment, sweeps: Sequence[str]) -> tuple[Experiment, ...]:
+    """One experiment for each combination of sweeps such as `pretrain.schedule.peak=1e-4,3e-4` (see `ocspec.sweep`).
+
+    Raises as `override` does.
+    """
+    values, problems = _each(sweeps, "--sweep", lambda setting: _sweep(experiment, setting))
+    return _checked(problems, lambda: sweep(experiment, values, keep_origins=True))
+
+
+def delta(before: Experiment, after: Experiment) -> tuple[Delta, ...]:
+    """What was set, by place. A setting that says what the spec says is none, and neither is an arm's name."""
+    return tuple(_delta(before, path, value) for path, value in edits(before, after).items() if path != "name")
+
+
+def _delta(experiment: Experiment, path: Path, value: Any) -> Delta:
+    parts = path if isinstance(path, tuple) else resolve(experiment, path, value)
+    try:
+        before = plain(at(experiment, parts))
+    except KeyError:  # it is new
+        before = None
+    return Delta(path=".".join(parts), before=before, after=plain(value))
+
+
+# ---------------------------------------------------------------- texts
+
+
+def _checked(problems: list[UserError], make: Callable[[], T]) -> T:
+    """What is made, if nothing is wrong with it and nothing was before."""
+    with collect_problems() as refused:
+        made = make()
+    problems = [*problems, *map(as_error, refused)]
+    if problems:
+        raise UserErrors(problems)
+    return made
+
+
+def _each(
+    settings: Sequence[str], option: str, read: Callable[[str], tuple[Parts, T]]
+) -> tuple[dict[Path, T], list[UserError]]:
+    """What each setting says, by its place; and what is wrong with those that say nothing."""
+    found: dict[Path, T] = {}
+    problems: list[UserError] = []
+    for setting in settings:
+        try:
+            parts, value = read(setting)
+            if parts in found:
+                raise LookupError("it is set twice; fix: set it once")
+            found[parts] = value
+        except LookupError as error:
+            what, _, fix = str(error.args[0]).partition("; fix: ")
+            problems.append(UserError(what, where=f"{option} {setting}", fix=fix))
+    return found, problems
+
+
+def _setting(experiment: Experiment, setting: str) -> tuple[Parts, Any]:
+    parts, text = _place(experiment, setting, "PATH=VALUE")
+    return parts, _read(experiment, parts, text)
+
+
+def _sweep(experiment: Experiment, setting: str) -> tuple[Parts, list[Any]]:
+    parts, text = _place(experiment, setting, "PATH=VALUE,VALUE")
+    values = [_read(experiment, parts, value) for value in split(text)]
+    twice = [value for number, value in enumerate(values) if value in values[:number]]
+    if twice:
+        raise LookupError(f"{twice[0]!r} stands there twice; fix: give each value once")
+    return parts, values
+
+
+def _place(experiment: Experiment, setting: str, form: str) -> tuple[Parts, str]:
+    path, equals, text = setting.partition("=")
+    if not equals or not path:
+        raise LookupError(f"this is not {form}; fix: write it so, as in `pretrain.schedule.peak=3e-4`")
+    return resolve(experiment, path.strip()), text
+
+
+def _read(experiment: Experiment, parts: Parts, text: str) -> Any:
+    """The value that a text means at a place: by the type of the field, or of the mapping's entries."""
+    holder = at(experiment, parts[:-1])
+    if isinstance(holder, Spec):
+        value = fitting(text, holder, parts[-1])
+        origin = holder.origin
+    else:
+        above = at(experiment, parts[:-2])
+        origin = above.origin
+        entries = get_args(type(above).model_fields[parts[-2]].annotation)
+        value = of_type(text, entries[-1] if isinstance(holder, dict) else entries[0])
+    for made in _specs(value):
+        _originate(made, origin)
+    return value
+
+
+def _specs(value: Any) -> Iterator[Spec]:
+    if isinstance(value, Spec):
+        yield value
+        for name in type(value).model_fields:
+            yield from _specs(getattr(value, name))
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _specs(item)
+
+
+def _originate(spec: Spec, origin: Origin | None) -> None:
+    """An object that a setting made stands where the one does that holds it."""
+    spec._origin = origin
