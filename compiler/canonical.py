@@ -5,7 +5,8 @@ tagged JSON that is stored beside the artefact, so "why did this rebuild?" is a 
 
 A tree is `[tag, payload]`: null, bool, int, float (shortest repr), str, bytes (hex), fraction, seq, set, map, or
 `[op-or-part, name, {field: tree}]` for an attrs object. Fields marked execution or doc are left out, and so is a
-value equal to its declared default: a new field with a default changes no fingerprint.
+value equal to its declared default: a new field with a default changes no fingerprint. A field or part that was renamed
+keeps its oldest name here (`aka` in a field's metadata, `canonical` on a class).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import attrs
@@ -41,11 +43,11 @@ def to_tree(value: Any, path: str = "$") -> Tree:
     if isinstance(value, bool):
         return ["bool", "true" if value else "false"]
     if isinstance(value, int):
-        return ["int", str(value)]
+        return ["int", int.__repr__(value)]  # of an enumeration's member, too: its own text is Python's affair
     if isinstance(value, float):
         return ["float", _float(value, path)]
     if isinstance(value, str):
-        return ["str", value]
+        return ["str", str.__str__(value)]
     if isinstance(value, bytes):
         return ["bytes", value.hex()]
     if isinstance(value, Fraction):
@@ -56,7 +58,7 @@ def to_tree(value: Any, path: str = "$") -> Tree:
 def _float(value: float, path: str) -> str:
     if not math.isfinite(value):
         raise NotCanonical(f"{path}: {value} has no identity")
-    return repr(value + 0.0)  # -0.0 equals 0.0
+    return float.__repr__(float(value) + 0.0)  # -0.0 equals 0.0; NumPy's numbers have a text of their own
 
 
 def _container(value: Any, path: str) -> Tree:
@@ -74,37 +76,94 @@ def _container(value: Any, path: str) -> Tree:
 
 def _object(value: Any, path: str) -> Tree:
     cls = type(value)
-    if isinstance(value, Operator):
-        name, tag = f"{cls.op_id}/{cls.op_version}", "op"
-    else:
-        name, tag = cls.__name__, "part"
     fields = {}
-    for field in attrs.fields(cls):
-        if field.metadata.get("role", "semantic") != "semantic":
-            continue
-        tree = to_tree(getattr(value, field.name), f"{path}.{field.name}")
-        if tree != _default(field, path):
+    for field in _fields(cls):  # type: ignore[arg-type]  # a class is hashable
+        held = getattr(value, field.attribute)
+        if field.is_float and type(held) is int:
+            held = _as_float(held, f"{path}.{field.attribute}")
+        tree = to_tree(held, f"{path}.{field.attribute}")
+        if tree != field.default:
             fields[field.name] = tree
-    return [tag, name, fields]
+    if isinstance(value, Operator):
+        return ["op", f"{cls.op_id}/{cls.op_version}", fields]
+    return ["part", canonical_name(cls), fields]
 
 
-def _default(field: attrs.Attribute[Any], path: str) -> Tree | None:
+def canonical_name(cls: type) -> str:
+    """The name that a part is known by: its class's, or the one that the class had first and keeps as `canonical`.
+
+    A class that derives from another does not inherit its name.
+
+    >>> class Lion:
+    ...     pass
+    >>> class Tiger:
+    ...     canonical = "Lion"
+    >>> canonical_name(Lion), canonical_name(Tiger), canonical_name(type("Cub", (Tiger,), {}))
+    ('Lion', 'Lion', 'Cub')
+    """
+    return str(cls.__dict__.get("canonical", cls.__name__))
+
+
+@attrs.frozen
+class _Field:
+    """What of a field enters: where its value is, the oldest name that it had, and the tree that is left out."""
+
+    attribute: str
+    name: str
+    default: Tree | None
+    is_float: bool
+
+
+@cache
+def _fields(cls: type) -> tuple[_Field, ...]:
+    """The semantic fields of a class."""
+    found = tuple(
+        _Field(field.name, field.metadata.get("aka", field.name), _default(field), _is_float(field))
+        for field in attrs.fields(cls)
+        if field.metadata.get("role", "semantic") == "semantic"
+    )
+    assert len({field.name for field in found}) == len(found), f"two fields of {cls.__name__} have one canonical name"
+    return found
+
+
+def _is_float(field: attrs.Attribute[Any]) -> bool:
+    """Whether a field is declared to hold a number with a fraction, so that 1 and 1.0 mean the same in it.
+
+    A plan reads the 1 back from JSON as what the field is declared to be.
+    """
+    declared = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
+    return declared in {"float", "float | None"}
+
+
+def _as_float(value: int, path: str) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise NotCanonical(f"{path}: {value} is no float") from None
+
+
+def _default(field: attrs.Attribute[Any]) -> Tree | None:
+    """The tree of the declared default as the object would hold it; None where it depends on the object."""
     default: Any = field.default
-    if default is attrs.NOTHING:
+    if default is attrs.NOTHING or getattr(default, "takes_self", False):
         return None
     if hasattr(default, "factory"):  # attrs.Factory, which its type stubs call a function
         default = default.factory()
-    return to_tree(default, f"{path}.{field.name}")
+    if field.converter is not None:
+        default = field.converter(default)  # type: ignore[operator]  # a function in all that has an identity
+    if _is_float(field) and type(default) is int:
+        default = float(default)
+    return to_tree(default, f"$.{field.name}")
 
 
 def encode(tree: Tree) -> bytes:
-    """Length-prefixed bytes of a tree; no two different trees share them."""
+    """Length-prefixed bytes of a tree; no two different trees share them. Texts may hold halves of surrogate pairs."""
     return b"".join(_encode(part) for part in tree)
 
 
 def _encode(part: Any) -> bytes:
     if isinstance(part, str):
-        data = part.encode()
+        data = part.encode("utf-8", "surrogatepass")
         return b"s%d:" % len(data) + data
     if isinstance(part, dict):
         items = [_encode(key) + _encode(part[key]) for key in sorted(part)]
@@ -119,8 +178,12 @@ def fingerprint(preimage: Tree) -> str:
 
 
 def task_preimage(op: Operator, inputs: Mapping[str, list[str]]) -> Tree:
-    """Pre-image of a task: its operator, and per role the fingerprints (or content digests) of what it reads."""
-    return ["task", to_tree(op), to_tree({role: tuple(ids) for role, ids in inputs.items()})]
+    """Pre-image of a task: its operator, and per role the fingerprints (or content digests) of what it reads.
+
+    Of a role that the operator declares `unordered` they are sorted: its bytes do not depend on their order.
+    """
+    roles = {role: sorted(ids) if role in op.unordered else tuple(ids) for role, ids in inputs.items()}
+    return ["task", to_tree(op), to_tree(roles)]
 
 
 def differences(before: Tree, after: Tree, path: str = "") -> list[tuple[str, Any, Any]]:

@@ -2,8 +2,9 @@
 
 Not how it is done: the SQL is in `compiler.emit`, the code in `runtime`. Every operator has an `op_id`, an
 `op_version` (raised by whoever changes the bytes that it writes) and declared outputs. A field is part of the
-operator's identity unless it is marked `execution`. Nothing here imports pydantic, so a node can load a plan
-without the language.
+operator's identity unless it is marked `execution`. One that is given another name keeps the old one in fingerprints:
+`renamed("old")`; so does the class of a part, by `canonical = "Old"`. Nothing here imports pydantic, so a node can
+load a plan without the language.
 """
 
 from __future__ import annotations
@@ -33,25 +34,39 @@ def execution(*, default: Any) -> Any:
     return attrs.field(default=default, metadata={"role": "execution"})
 
 
+def renamed(aka: str, *, default: Any = attrs.NOTHING) -> Any:
+    """A semantic field that once was called `aka`: fingerprints know it by its oldest name, and stay what they were."""
+    return attrs.field(default=default, metadata={"aka": aka})
+
+
 class Operator:
-    """Base of all operators; subclasses are registered by `operator`."""
+    """Base of all operators; subclasses are registered by `operator`.
+
+    `unordered` are the roles whose inputs may be given in any order: what is written does not depend on it.
+    """
 
     op_id: ClassVar[str]
     op_version: ClassVar[int]
     outputs: ClassVar[dict[str, OutputKind]]
+    unordered: ClassVar[frozenset[str]] = frozenset()
 
 
 OPERATORS: dict[str, type[Operator]] = {}
 _Op = TypeVar("_Op", bound=Operator)
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(attrs.field, execution, label))
-def operator(op_id: str, version: int, **outputs: OutputKind) -> Callable[[type[_Op]], type[_Op]]:
+@dataclass_transform(
+    kw_only_default=True, frozen_default=True, field_specifiers=(attrs.field, execution, label, renamed)
+)
+def operator(
+    op_id: str, version: int, *, unordered: tuple[str, ...] = (), **outputs: OutputKind
+) -> Callable[[type[_Op]], type[_Op]]:
     """Class decorator: freeze the class, give it its identity and register it under `op_id`."""
 
     def decorate(cls: type[_Op]) -> type[_Op]:
         frozen = attrs.frozen(kw_only=True)(cls)
         frozen.op_id, frozen.op_version, frozen.outputs = op_id, version, outputs
+        frozen.unordered = frozenset(unordered)
         assert op_id not in OPERATORS, f"two operators are called {op_id}"
         OPERATORS[op_id] = frozen
         return frozen
@@ -197,7 +212,7 @@ class Sign(Operator):
     chunk_tokens: int = 0
 
 
-@operator("data.drop_twins", version=2, kept="table", dropped="table")
+@operator("data.drop_twins", version=2, unordered=("held",), kept="table", dropped="table")
 class DropTwins(Operator):
     """Training documents that share their SHA-256 or a band key with a held-out document, in DuckDB."""
 
@@ -397,7 +412,7 @@ class Pack(Operator):
     seed: int = 0
 
 
-@operator("text.held_out", version=1, held_out="files")
+@operator("text.held_out", version=1, unordered=("documents",), held_out="files")
 class HeldOutText(Operator):
     """Held-out documents as a stage measures itself on them: token files, and each document's language and bytes.
 
@@ -420,9 +435,12 @@ class MakePairs(Operator):
 
 @operator("instruct.read_pairs", version=1, pairs="table")
 class ReadPairs(Operator):
-    """Instruction pairs from Parquet or JSON Lines with the columns instruction and output."""
+    """Instruction pairs from Parquet or JSON Lines with the columns instruction and output.
 
-    dataset: str = label()
+    `dataset` is what the ids of pairs begin with.
+    """
+
+    dataset: str
     format: Literal["parquet", "jsonl"]
     instruction: str = "instruction"
     output: str = "output"
@@ -535,7 +553,7 @@ class TrainMegatron(Operator):
 TrainOp = TrainTorch | TrainNeMo | TrainMegatron
 
 
-@operator("eval.bits_per_byte", version=1, bits="table", result="files")
+@operator("eval.bits_per_byte", version=1, unordered=("documents",), bits="table", result="files")
 class BitsPerByte(Operator):
     """Bits per UTF-8 byte of held-out documents under a checkpoint."""
 
@@ -545,7 +563,7 @@ class BitsPerByte(Operator):
     seed: int = 0
 
 
-@operator("eval.ngram", version=1, bits="table", result="files")
+@operator("eval.ngram", version=1, unordered=("documents",), bits="table", result="files")
 class NGram(Operator):
     """The yardstick: a byte n-gram model trained on the very tokens that a stage and those before it saw."""
 
@@ -558,8 +576,13 @@ class NGram(Operator):
 
 @operator("eval.benchmark", version=1, result="files")
 class Benchmark(Operator):
-    """A generation benchmark such as HumanEval."""
+    """A generation benchmark such as HumanEval.
+
+    `settings` are those that differ from what the benchmark declares; `defaults` are the others, so that who runs it
+    knows them all. Names and values in JSON.
+    """
 
     stage: str = label()
     benchmark: str
     settings: tuple[tuple[str, str], ...]
+    defaults: tuple[tuple[str, str], ...] = attrs.field(default=(), metadata={"role": "doc"})

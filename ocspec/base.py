@@ -1,14 +1,15 @@
 """Spec: the base of every object that a researcher writes.
 
-Gives each object three things that pydantic alone does not: a role per field (semantic, execution or doc),
-the file:line where it was made, and errors that list every problem with a "did you mean". It does no I/O and
-knows nothing of compiling.
+Gives each object four things that pydantic alone does not: a role per field (semantic, execution or doc),
+the file:line where it was made, errors that list every problem with a "did you mean", and names that last (`Aka` for a
+field, `canonical` for a class, `aka=` for an object). It does no I/O and knows nothing of compiling.
 """
 
 from __future__ import annotations
 
 import difflib
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -30,6 +31,20 @@ class FieldRole:
 
 EXECUTION = FieldRole("execution")
 DOC = FieldRole("doc")
+
+
+class Aka:
+    """Marks a field that has been renamed, by the names that it had: `Annotated[int, Aka("old", "older")]`.
+
+    A spec that still writes one of them is read, with a SpecWarning that says the new name.
+    """
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+
+class SpecWarning(FutureWarning):
+    """Something in a spec that works and will not for ever; the command line prints it in one line."""
 
 
 class Unit:
@@ -109,18 +124,20 @@ class Spec(BaseModel):
 
     change_class: ClassVar[ChangeClass] = "data"
     abstract: ClassVar[bool] = True
+    canonical: ClassVar[str] = ""
+    """The name that the class had first, where it has been renamed: plans and fingerprints keep it."""
 
     _origin: Origin | None = PrivateAttr(default=None)
     _refused: bool = PrivateAttr(default=False)
 
     def __init__(self, **values: Any) -> None:
         origin = _calling_line()
-        problems = []
+        values, problems = _by_present_names(type(self), values, origin)
         try:
             super().__init__(**values)
         except ValidationError as error:
             details = _distinct(type(self), _per_field(type(self), error))
-            problems = [_problem(type(self), detail, origin) for detail in details]
+            problems += [_problem(type(self), detail, origin) for detail in details]
             _fill_in(self, values)
         except AttributeError:
             # A check of the whole looked at a field that a refused part lacks; that problem is noted already.
@@ -159,12 +176,59 @@ class Spec(BaseModel):
     def key(self) -> str:
         """What the object is known by among its siblings: its name, or its kind."""
         name = getattr(self, "name", None)
-        return name if isinstance(name, str) else type(self).__name__.lower()
+        return name if isinstance(name, str) else self.kind().lower()
+
+    @classmethod
+    def kind(cls) -> str:
+        """What the class is called in plans: its name, or the one that it had first (`canonical`)."""
+        return str(cls.__dict__.get("canonical") or cls.__name__)
+
+    @property
+    def identity_name(self) -> str:
+        """The name that enters fingerprints and what is written: `aka` of a renamed object, else its name."""
+        return str(getattr(self, "aka", "") or getattr(self, "name", ""))
 
     def replace(self, **changes: Any) -> Any:
         """A copy with some fields changed, checked again like a new object."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
         return type(self)(**{**values, **changes})
+
+
+def former_names(cls: type[Spec]) -> dict[str, str]:
+    """The names that fields had, and what they are called now."""
+    return {
+        old: field
+        for field, info in cls.model_fields.items()
+        for mark in info.metadata
+        if isinstance(mark, Aka)
+        for old in mark.names
+    }
+
+
+def _by_present_names(
+    cls: type[Spec], values: dict[str, Any], origin: Origin | None
+) -> tuple[dict[str, Any], list[Problem]]:
+    """The values under the names that fields have now. One given under both names is a problem."""
+    old = {name: new for name, new in former_names(cls).items() if name in values}
+    problems = []
+    for name, new in old.items():
+        if new in values:
+            path = f"{cls.__name__}.{name}"
+            what = f"is what {new!r} was called, which is given too"
+            problems.append(Problem(what, origin=origin, path=path, fix=f"write {new} only"))
+        else:
+            _warn(f"{cls.__name__}.{name} is called {new!r} now; the old name still works", origin)
+    given_twice = {name for name, new in old.items() if new in values}
+    return {old.get(name, name): value for name, value in values.items() if name not in given_twice}, problems
+
+
+def _warn(what: str, origin: Origin | None) -> None:
+    """Once for each place."""
+    place = origin or Origin("<spec>", 0)
+    warnings.warn_explicit(what, SpecWarning, place.file, place.line, registry=_warned)
+
+
+_warned: dict[Any, Any] = {}
 
 
 def _calling_line() -> Origin | None:
@@ -228,8 +292,9 @@ def _distinct(cls: type[Spec], details: list[dict[str, Any]]) -> list[dict[str, 
 
 def _close(cls: type[Spec], name: str) -> str | None:
     """The field that a misspelt one stands for."""
-    close = difflib.get_close_matches(name, list(cls.model_fields), n=1, cutoff=0.5)
-    return close[0] if close else None
+    former = former_names(cls)
+    close = difflib.get_close_matches(name, [*cls.model_fields, *former], n=1, cutoff=0.5)
+    return former.get(close[0], close[0]) if close else None
 
 
 def _is_union(cls: type[Spec], field: int | str) -> bool:
@@ -275,7 +340,7 @@ def describe(spec: Spec) -> dict[str, Any]:
         for mark in info.metadata:
             if isinstance(mark, FieldRole):
                 roles[name] = mark.name
-    return {"kind": type(spec).__name__, "class": spec.change_class, "roles": roles, "fields": fields}
+    return {"kind": type(spec).kind(), "class": spec.change_class, "roles": roles, "fields": fields}
 
 
 def _describe_value(value: Any) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
 from ocspec.base import DOC, EXECUTION, Bytes, Spec
 from ocspec.evaluation import Evaluation
-from ocspec.mixture import Dataset, HoldOut
+from ocspec.mixture import Dataset, HoldOut, distinct_identities
 from ocspec.model import Tokenizer, Transformer
 from ocspec.refinement import GB, Decontaminate
 from ocspec.sources import Name, Source
@@ -43,3 +43,8 @@ class Experiment(Spec):
         if twice:
             raise ValueError(f"named twice: {', '.join(twice)}; fix: give each its own name")
         return specs
+
+    @field_validator("data", "instructions")
+    @classmethod
+    def _distinct_before(cls, specs: tuple[Any, ...]) -> tuple[Any, ...]:
+        return distinct_identities(specs)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
 from ocspec.base import DOC, Spec
 from ocspec.refinement import Step, exact_share
-from ocspec.sources import Declared, Name, Source
+from ocspec.sources import AKA, Declared, FormerName, Name, Source
 
 
 class Dataset(Spec):
@@ -19,6 +19,7 @@ class Dataset(Spec):
     """
 
     name: Name = Field(description="What mixtures call it.")
+    aka: FormerName = Field(default="", description=AKA)
     sources: tuple[Source, ...] = Field(default=(), description="Where its documents come from.")
     base: Name | None = Field(default=None, description="The data set that it starts from, in place of sources.")
     steps: tuple[Step, ...] = Field(default=(), description="Refinement, in this order.")
@@ -27,6 +28,20 @@ class Dataset(Spec):
         description="What the steps leave, where that is known beforehand: a plan budgets with it.",
     )
     note: Annotated[str, DOC] = Field(default="", description="Free text; it changes nothing.")
+
+    @field_validator("sources")
+    @classmethod
+    def _distinct(cls, sources: tuple[Source, ...]) -> tuple[Source, ...]:
+        return distinct_identities(sources)
+
+
+def distinct_identities(specs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuse two named objects that fingerprints could not tell apart, because one has taken the other's old name."""
+    names = [spec.identity_name for spec in specs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice and any(spec.aka in twice for spec in specs):
+        raise ValueError(f"two were called {', '.join(twice)}; fix: give aka to the one that goes on with the old data")
+    return specs
 
 
 class Part(Spec):

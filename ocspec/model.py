@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, model_validator
 
 from ocspec.base import DOC, EXECUTION, Bytes, Spec, Tokens
+from ocspec.sources import AKA
 
 END_OF_TEXT = "<|endoftext|>"
 SPECIAL_TOKENS = (END_OF_TEXT, "<|im_start|>", "<|im_end|>", "<|pad|>")
@@ -65,6 +66,7 @@ class PretrainedTokenizer(Tokenizer):
     """A tokenizer.json made elsewhere."""
 
     name: str = Field(min_length=1, description="What it is called in plans and reports.")
+    aka: str = Field(default="", description=AKA)
     path: Annotated[str, EXECUTION] = Field(min_length=1, description="Its tokenizer.json.")
     digest: str = Field(default="", description="SHA-256 of the file; empty where it is not known.")
     note: Annotated[str, DOC] = Field(default="", description="Free text; it changes nothing.")

@@ -13,6 +13,8 @@ from pydantic import Field, field_validator
 from ocspec.base import DOC, EXECUTION, Bytes, ChangeClass, Spec, Tokens, Unit
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)]
+FormerName = Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]*)?$", max_length=80)]
+AKA = "The name that it had first: identities and what is written keep it; empty: it was never renamed."
 
 
 class Columns(Spec):
@@ -64,6 +66,7 @@ class Source(Spec):
     abstract: ClassVar[bool] = True
 
     name: Name = Field(description="What the source is called in plans and reports.")
+    aka: FormerName = Field(default="", description=AKA)
     declared: Declared | None = Field(default=None, description="Sizes of a source that cannot be seen from here.")
     generator: Annotated[Generator | None, DOC] = Field(
         default=None, description="What wrote the text, where no person did; shown in the report."

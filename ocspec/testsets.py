@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from ocspec.base import EXECUTION, Spec
-from ocspec.sources import Declared, Name
+from ocspec.sources import AKA, Declared, FormerName, Name
 
 
 class TestSet(Spec):
@@ -27,6 +27,7 @@ class TestSet(Spec):
     __test__ = False  # for pytest, which would collect a class of this name
 
     name: Name = Field(description="What the benchmark is called in plans and reports.")
+    aka: FormerName = Field(default="", description=AKA)
     path: Annotated[str, EXECUTION] = Field(min_length=1, description="Files, with `*`, `~` and `${NAME}`.")
     format: Literal["jsonl", "parquet"] = Field(default="jsonl", description="How the files are written.")
     item: str = Field(default="task_id", min_length=1, description="Field that names an item; equal names are one.")

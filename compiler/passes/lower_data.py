@@ -6,6 +6,7 @@ survivors and writes clean text once. Everything between works on keys.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
@@ -28,6 +29,7 @@ from ocspec.refinement import (
     Filter,
     MinHash,
     Redact,
+    Rule,
     SelectKeywords,
     Step,
 )
@@ -66,12 +68,12 @@ def _start_from_base(draft: Draft, dataset: Dataset) -> Draft:
 def _refine_sources(draft: Draft, dataset: Dataset) -> Draft:
     path, name = f"data.{dataset.name}", dataset.name
     readers, fetched = [], []
-    for source in dataset.sources:
+    for source in sorted(dataset.sources, key=lambda source: source.identity_name):  # their order means nothing
         reader, tasks = _reader(draft, dataset, source)
         readers.append(reader)
         if tasks:
             draft = draft.add(*tasks)
-            fetched.append(Input(role=f"fetched:{source.name}", task=tasks[-1].id))
+            fetched.append(Input(role=f"fetched:{reader.source}", task=tasks[-1].id))
     steps = list(zip(sibling_keys(dataset.steps), dataset.steps, strict=True))
     draft, kept = _sign_and_deduplicate(draft, dataset, tuple(readers), tuple(fetched), steps)
     refine = Task(
@@ -98,7 +100,7 @@ def _refine_sources(draft: Draft, dataset: Dataset) -> Draft:
 
 def _reader(draft: Draft, dataset: Dataset, source: Source) -> tuple[ir.Reader, tuple[Task, ...]]:
     """How a source is read, and the tasks that fetch it, if any: the last of them writes the documents."""
-    fetched = ir.Reader(source=source.name, format="documents")
+    fetched = ir.Reader(source=source.identity_name, format="documents")
     if isinstance(source, WebRecall):
         return fetched, lower_web(draft, dataset, source)
     if isinstance(source, PyPI):
@@ -111,7 +113,7 @@ def _reader(draft: Draft, dataset: Dataset, source: Source) -> tuple[ir.Reader, 
         return fetched, (task,)
     columns = getattr(source, "columns", None)
     return ir.Reader(
-        source=source.name,
+        source=source.identity_name,
         format=FORMATS[type(source)],  # type: ignore[arg-type]  # the table's values are the literals
         columns=ir.Columns(**columns.model_dump()) if columns else ir.Columns(),
         digest=content_digest(draft, source),
@@ -122,24 +124,32 @@ def _reader(draft: Draft, dataset: Dataset, source: Source) -> tuple[ir.Reader, 
 def _fetch(source: PyPI) -> ir.Operator:
     packages = sorted(source.packages, key=lambda package: package.key)
     return ir.FetchPackages(
-        source=source.name,
+        source=source.identity_name,
         packages=tuple(ir.PyPIPackage(name=p.name, version=p.version, sha256=p.sha256) for p in packages),
     )
 
 
 def _rules(step: Filter) -> tuple[QualityRule, ...]:
     """The catalogue's rules, those with a probability under the step's seed, then one's own that compare a signal."""
-    own = tuple(QualityRule(**rule.model_dump(exclude={"where"})) for rule in step.rules if not rule.where)
+    own = tuple(
+        QualityRule(**{**rule.model_dump(exclude={"where"}), **_judged(rule)}) for rule in step.rules if not rule.where
+    )
     catalogue = () if step.catalogue == "none" else DEFAULT_RULES
     return tuple(attrs.evolve(rule, seed=step.seed) if rule.probability < 1 else rule for rule in catalogue) + own
 
 
 def _expressions(step: Filter) -> tuple[ExpressionRule, ...]:
-    return tuple(
-        ExpressionRule(name=rule.name, where=rule.where, languages=rule.languages, doc_types=rule.doc_types)
-        for rule in step.rules
-        if rule.where
-    )
+    return tuple(ExpressionRule(name=rule.name, where=rule.where, **_judged(rule)) for rule in step.rules if rule.where)
+
+
+def _judged(rule: Rule) -> dict[str, tuple[str, ...]]:
+    """What a rule judges; the order of languages and kinds of file means nothing."""
+    return {"languages": _as_set(rule.languages), "doc_types": _as_set(rule.doc_types)}
+
+
+def _as_set(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of which neither order nor number means anything."""
+    return tuple(sorted(set(names)))
 
 
 # ---------------------------------------------------------------- keys and verdicts
@@ -164,7 +174,7 @@ def _sign_and_deduplicate(
             readers=readers,
             admit=_admit(dataset),
             near=keys,
-            hold_out=tuple(sorted(hold_out.repositories)) if hold_out else (),
+            hold_out=_as_set(hold_out.repositories) if hold_out else (),
             chunk_tokens=next((step.chunk_tokens for _, step in dedups if step.granularity == "chunk"), 0),
         ),
         inputs=fetched,
@@ -230,8 +240,8 @@ def _admit(dataset: Dataset) -> ir.AdmitRule | None:
         return None
     return ir.AdmitRule(
         max_bytes=admit.max_bytes,
-        languages=tuple(sorted(admit.languages)),
-        doc_types=tuple(sorted(admit.doc_types)),
+        languages=_as_set(admit.languages),
+        doc_types=_as_set(admit.doc_types),
     )
 
 
@@ -312,7 +322,7 @@ def _selection(draft: Draft, key: str, step: Step) -> ir.Operator | None:
     if isinstance(step, Downsample):
         return ir.Downsample(step=key, caps=tuple(sorted(step.caps.items())), seed=step.seed)
     if isinstance(step, SelectKeywords):
-        return ir.Select(step=key, keywords=tuple(sorted(step.keywords)))
+        return ir.Select(step=key, keywords=_as_set(step.keywords))
     if isinstance(step, Decontaminate):
         return ir.Decontaminate(step=key, **lower_decontamination(draft, step))
     return None

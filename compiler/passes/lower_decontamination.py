@@ -15,7 +15,8 @@ def lower_decontamination(draft: Draft, step: Decontaminate) -> dict[str, Any]:
     """The fields that `ir.Decontaminate` and `ir.DecontaminatePairs` share; order in the spec means nothing."""
     return {
         "benchmarks": tuple(
-            _test_set(draft, benchmark) for benchmark in sorted(step.benchmarks, key=lambda benchmark: benchmark.name)
+            _test_set(draft, benchmark)
+            for benchmark in sorted(step.benchmarks, key=lambda benchmark: benchmark.identity_name)
         ),
         "ngram": step.ngram,
         "entry_points": step.entry_points,
@@ -27,5 +28,7 @@ def lower_decontamination(draft: Draft, step: Decontaminate) -> dict[str, Any]:
 
 
 def _test_set(draft: Draft, benchmark: TestSet) -> ir.TestSet:
-    fields = benchmark.model_dump(exclude={"path", "declared"})
-    return ir.TestSet(**fields, digest=content_digest(draft, benchmark), location=benchmark.path)
+    fields = benchmark.model_dump(exclude={"path", "declared", "name", "aka"})
+    return ir.TestSet(
+        name=benchmark.identity_name, **fields, digest=content_digest(draft, benchmark), location=benchmark.path
+    )

@@ -27,19 +27,15 @@ def _tasks(draft: Draft, evaluation: Evaluation, stage: Stage, number: int) -> l
     checkpoint = Input(role="checkpoint", task=f"{stage.name}/train")
     tokenizer = Input(role="tokenizer", task=TOKENIZER)
     if isinstance(evaluation, Benchmark):
-        settings = evaluation.model_dump(mode="json", exclude={"name", "stages"})
-        op = ir.Benchmark(
-            stage=stage.name,
-            benchmark=type(evaluation).__name__,
-            settings=tuple((name, json.dumps(value)) for name, value in sorted(settings.items())),
-        )
+        settings, defaults = _settings(evaluation)
+        op = ir.Benchmark(stage=stage.name, benchmark=evaluation.kind(), settings=settings, defaults=defaults)
         task_id = f"{stage.name}/{evaluation.name}"
         return [Task(id=task_id, op=op, inputs=(checkpoint, tokenizer), **common)]
     assert isinstance(evaluation, BitsPerByte)
     held_out = held_out_documents(draft)
     sample: dict[str, Any] = {
         "stage": stage.name,
-        "languages": tuple(sorted(evaluation.languages)),
+        "languages": tuple(sorted(set(evaluation.languages))),
         "max_bytes": evaluation.max_bytes,
         "seed": evaluation.seed,
     }
@@ -54,7 +50,7 @@ def _tasks(draft: Draft, evaluation: Evaluation, stage: Stage, number: int) -> l
     if evaluation.ngram_order is not None:
         stages = draft.experiment.curriculum.stages[: number + 1]
         start = max((k for k, s in enumerate(stages) if isinstance(s, Pretrain)), default=0)  # from random weights
-        seen = tuple(item for k, s in enumerate(stages) if k >= start for item in _seen(draft, s, k))
+        seen = tuple(item for k, s in enumerate(stages[start:]) for item in _seen(draft, s, k))
         tasks.append(
             Task(
                 id=f"{stage.name}/{evaluation.name}-ngram",
@@ -64,6 +60,21 @@ def _tasks(draft: Draft, evaluation: Evaluation, stage: Stage, number: int) -> l
             )
         )
     return tasks
+
+
+Settings = tuple[tuple[str, str], ...]
+
+
+def _settings(benchmark: Benchmark) -> tuple[Settings, Settings]:
+    """Names and values in JSON of the fields that differ from their declared default, and of the others.
+
+    Only the former are the benchmark's identity: a field that is new in this version changes none.
+    """
+    fields = benchmark.model_dump(mode="json", exclude={"name", "stages"})
+    changed = benchmark.model_dump(exclude={"name", "stages"}, exclude_defaults=True)
+    texts = {name: json.dumps(value) for name, value in sorted(fields.items())}
+    given = tuple((name, text) for name, text in texts.items() if name in changed)
+    return given, tuple((name, text) for name, text in texts.items() if name not in changed)
 
 
 def _seen(draft: Draft, stage: Stage, number: int) -> list[Input]:

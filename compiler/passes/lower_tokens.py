@@ -68,12 +68,21 @@ def held_out_documents(draft: Draft) -> tuple[Input, ...]:
 
 def shares(mixture: Mixture) -> tuple[ir.DatasetShare, ...]:
     """Exact shares of a mixture, sorted by data set, summing to one."""
-    weights = {part.dataset: exact_share(part.weight) for part in mixture.parts}
-    total = sum(weights.values())
-    epochs = {part.dataset: exact_share(part.max_epochs) for part in mixture.parts}
     return tuple(
-        ir.DatasetShare(dataset=name, share=weights[name] / total, max_epochs=epochs[name]) for name in sorted(weights)
+        ir.DatasetShare(
+            dataset=part.dataset,
+            share=exact_share(part.weight) / mixture.total,
+            max_epochs=exact_share(part.max_epochs),
+        )
+        for part in sorted(mixture.parts, key=lambda part: part.dataset)
     )
+
+
+def lasting_shares(draft: Draft, mixture: Mixture) -> dict[str, ir.DatasetShare]:
+    """Shares by data set, in the names that fingerprints and files know the data sets by, and in their order."""
+    names = {part.dataset: draft.dataset(part.dataset).identity_name for part in mixture.parts}
+    found = {share.dataset: attrs.evolve(share, dataset=names[share.dataset]) for share in shares(mixture)}
+    return dict(sorted(found.items(), key=lambda item: item[1].dataset))
 
 
 def _tokenizer(draft: Draft) -> Task:
@@ -87,13 +96,14 @@ def _tokenizer(draft: Draft) -> Task:
     else:
         assert isinstance(tokenizer, TrainedBPE)
         stage, mixture = next(iter(mixtures(draft).items()))
-        paths = ("tokenizer", f"curriculum.stages.{stage}.mixture")
+        parts = lasting_shares(draft, mixture)
+        paths = ("tokenizer", f"curriculum.stages.{stage}.mixture", *(f"data.{name}.aka" for name in parts))
         op = ir.TrainBPE(
             vocab_size=tokenizer.vocab_size,
             special_tokens=tokenizer.special_tokens,
-            shares=shares(mixture),
+            shares=tuple(parts.values()),
             sample_bytes=tokenizer.sample_bytes,
             seed=tokenizer.seed,
         )
-        inputs = tuple(item for share in op.shares for item in chosen(draft, share.dataset, f":{share.dataset}"))
+        inputs = tuple(item for name, share in parts.items() for item in chosen(draft, name, f":{share.dataset}"))
     return Task(id=TOKENIZER, op=op, inputs=inputs, spec_paths=paths, origin=draft.where(tokenizer))

@@ -7,7 +7,7 @@ from typing import Any
 from compiler import ir
 from compiler.draft import Draft
 from compiler.passes.lower_decontamination import lower_decontamination
-from compiler.passes.lower_tokens import TOKENIZER, chosen, held_out_documents, shares
+from compiler.passes.lower_tokens import TOKENIZER, chosen, held_out_documents, lasting_shares, shares
 from compiler.passes.resolve import content_digest
 from compiler.plan import Input, Task
 from compiler.trainjob import (
@@ -60,16 +60,19 @@ def lower_training(draft: Draft) -> Draft:
 
 def _mixture(draft: Draft, stage: Stage) -> tuple[Draft, tuple[Input, ...]]:
     assert isinstance(stage, Pretrain | Anneal)
-    parts = shares(stage.mixture)
+    parts = lasting_shares(draft, stage.mixture)
     phases = tuple(
         ir.DrawPhase(instances=b.steps * b.global_batch, sequence_length=b.sequence_length) for b in stage.batches
     )
-    tokens = tuple(Input(role="tokens", task=draft.datasets[part.dataset].tokens or "") for part in parts)
+    tokens = tuple(Input(role="tokens", task=draft.datasets[name].tokens or "") for name in parts)
     draw = Task(
         id=f"{stage.name}/mix",
-        op=ir.Draw(stage=stage.name, shares=parts, phases=phases, seed=stage.seed),
+        op=ir.Draw(stage=stage.name, shares=tuple(parts.values()), phases=phases, seed=stage.seed),
         inputs=tokens,
-        spec_paths=tuple(f"curriculum.stages.{stage.name}.{field}" for field in ("mixture", "batches", "seed")),
+        spec_paths=(
+            *(f"curriculum.stages.{stage.name}.{field}" for field in ("mixture", "batches", "seed")),
+            *(f"data.{name}.aka" for name in parts),
+        ),
         origin=draft.where(stage.mixture),
     )
     return draft.add(draw), (*tokens, Input(role="blend", task=draw.id))
@@ -91,8 +94,10 @@ def _held_out(draft: Draft, stage: Stage) -> tuple[Draft, Input]:
 def _instructions(draft: Draft, stage: FineTune) -> tuple[Draft, tuple[Input, ...]]:
     path = f"curriculum.stages.{stage.name}"
     tokens: list[Input] = []
-    for name in stage.instructions:
-        source = next(s for s in draft.experiment.instructions if s.name == name)
+    sources = [next(s for s in draft.experiment.instructions if s.name == name) for name in stage.instructions]
+    sources.sort(key=lambda source: source.identity_name)  # their order means nothing
+    for source in sources:
+        name = source.name
         pairs = _pairs(draft, source)
         if pairs.id not in {task.id for task in draft.tasks}:
             draft = draft.add(pairs)
@@ -110,7 +115,7 @@ def _instructions(draft: Draft, stage: FineTune) -> tuple[Draft, tuple[Input, ..
         id=f"{stage.name}/mix",
         op=ir.DrawSamples(
             stage=stage.name,
-            datasets=stage.instructions,
+            datasets=tuple(source.identity_name for source in sources),
             epochs=stage.epochs,
             global_batch=stage.global_batch,
             sequence_length=stage.max_length,
@@ -118,7 +123,7 @@ def _instructions(draft: Draft, stage: FineTune) -> tuple[Draft, tuple[Input, ..
             seed=stage.seed,
         ),
         inputs=tuple(tokens),
-        spec_paths=(path,),
+        spec_paths=(path, *(f"instructions.{source.name}.aka" for source in sources)),
         origin=draft.where(stage),
     )
     return draft.add(draw), (*tokens, Input(role="blend", task=draw.id))
@@ -148,14 +153,14 @@ def _pairs(draft: Draft, source: Source) -> Task:
     if isinstance(source, FunctionPairs):
         op: ir.Operator = ir.MakePairs(
             dataset=source.name,
-            languages=tuple(sorted(source.languages)),
+            languages=tuple(sorted(set(source.languages))),
             min_docstring_chars=source.min_docstring_chars,
             seed=source.seed,
         )
         return Task(op=op, inputs=chosen(draft, source.dataset), spec_paths=paths, **common)
     assert isinstance(source, Instructions), "other sources of instructions are refused by a rule"
     op = ir.ReadPairs(
-        dataset=source.name,
+        dataset=source.identity_name,
         format=source.format,
         instruction=source.instruction,
         output=source.output,

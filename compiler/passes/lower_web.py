@@ -39,14 +39,14 @@ class _Web:
         self._path = f"data.{dataset.name}.sources.{source.name}"
         self._origin = draft.where(source)
         self._pages = ir.Reader(
-            source=source.name,
+            source=source.identity_name,
             format="parquet",
             columns=URL_COLUMNS,
             digest=content_digest(draft, source),
             location=source.pages,
         )
         self._seed = ir.Reader(
-            source=f"{source.name}/{SEED}",
+            source=f"{source.identity_name}/{SEED}",
             format="parquet",
             columns=URL_COLUMNS,
             digest=content_digest(draft, source, SEED),
@@ -73,7 +73,7 @@ class _Web:
                 page_bytes=source.page_bytes,
                 seed=source.random_seed,
             ),
-            ("name", "pages", "declared", "sample_pages", "page_bytes", "random_seed"),
+            ("name", "aka", "pages", "declared", "sample_pages", "page_bytes", "random_seed"),
         )
         segment = self._task(
             "segment",
@@ -84,7 +84,7 @@ class _Web:
                 held_out=exact_share(source.held_out_share),
                 seed=source.random_seed,
             ),
-            ("name", "seed", "declared", "vocab_size", "page_bytes", "held_out_share", "random_seed"),
+            ("name", "aka", "seed", "declared", "vocab_size", "page_bytes", "held_out_share", "random_seed"),
             sample=[sample],
         )
         return sample, segment
@@ -113,10 +113,10 @@ class _Web:
                 readers=(self._pages,),
                 page_bytes=source.page_bytes,
                 threshold=source.threshold,
-                url_patterns=tuple(sorted(source.url_patterns)),
+                url_patterns=tuple(sorted(set(source.url_patterns))),
                 model_mb=model_mb,
             ),
-            ("name", "pages", "iterations", "declared", "page_bytes", "threshold", "url_patterns"),
+            ("name", "aka", "pages", "iterations", "declared", "page_bytes", "threshold", "url_patterns"),
             segment=[segment],
             train=[train],
         )
@@ -137,15 +137,15 @@ class _Web:
         settle: dict[str, Any] = {"expand": [expand for _, _, expand in rounds], "score": [rounds[-1][1]]}
         verdicts = self._task(
             "settle",
-            ir.SettleWeb(source=source.name, threshold=source.threshold),
-            ("name", "iterations", "threshold"),
+            ir.SettleWeb(source=source.identity_name, threshold=source.threshold),
+            ("name", "aka", "iterations", "threshold"),
             segment=[segment],
             **settle,
         )
         documents = self._task(
             "",
             ir.RecallWeb(readers=(self._pages,), threshold=source.threshold),
-            ("name", "pages", "declared", "threshold"),
+            ("name", "aka", "pages", "declared", "threshold"),
             settle=[verdicts],
         )
         return verdicts, documents

@@ -48,7 +48,7 @@ def tokenizer_digest(tokenizer: PretrainedTokenizer, base: Path, pinned: str = "
     try:
         return hashlib.sha256(Path(locate(tokenizer.path, base)).read_bytes()).hexdigest()
     except (UserError, OSError):
-        return tokenizer.digest or pinned or tokenizer.name
+        return tokenizer.digest or pinned or tokenizer.identity_name
 
 
 def benchmarks_of(experiment: Experiment) -> list[TestSet]:
@@ -111,4 +111,5 @@ def content_digest(draft: Draft, source: Source | TestSet, part: str = "") -> st
 def _known_by(draft: Draft, source: Source | TestSet, name: str) -> str:
     stats = draft.sources.get(name)
     revision = source.declared.revision if source.declared else ""
-    return stats.digest if stats else f"declared:{name}@{revision}"
+    lasting = name.replace(source.name, source.identity_name, 1) if source.aka else name
+    return stats.digest if stats else f"declared:{lasting}@{revision}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from argparse import Namespace
 from collections.abc import Sequence
 
@@ -22,6 +23,7 @@ from ocspec.cli.parser import parse
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; SystemExit only for --help, --version and usage errors."""
     args = parse(sys.argv[1:] if argv is None else list(argv))
+    warnings.formatwarning = _format_warning
     try:
         status: int = args.run(args)
         sys.stdout.flush()
@@ -35,6 +37,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         return _explain(error, args)
     return status
+
+
+_format_other = warnings.formatwarning
+
+
+def _format_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """What a spec says that will not work for ever is one line (an ocspec.base.SpecWarning); others are as Python's."""
+    if category.__name__ == "SpecWarning":
+        return f"warning: {os.path.relpath(filename)}:{lineno}: {message}\n"
+    return _format_other(message, category, filename, lineno, line)
 
 
 def _explain(error: Exception, args: Namespace) -> int:

@@ -476,7 +476,9 @@ def others(value: Any) -> list[Any]:
     if isinstance(value, str):
         return [*WORDS, f"{value}x"]
     if isinstance(value, tuple):
-        return [(*value, word) for word in ("python", "data", "pairs", "base", "added")] + [value[:-1]]
+        return [(*value, word) for word in ("python", "data", "pairs", "base", "added") if word not in value] + [
+            value[:-1]
+        ]
     assert value is None
     return [7, 3.5, 0.5, "python", MinHash(bands=8)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 import pytest
@@ -13,8 +14,10 @@ from pydantic import Field, ValidationError, model_validator
 from ocspec.base import (
     DOC,
     EXECUTION,
+    Aka,
     Spec,
     SpecError,
+    SpecWarning,
     collect_problems,
     concrete_kinds,
     describe,
@@ -317,3 +320,52 @@ def test_describe_is_plain_data() -> None:
     fields = describe(Panel(knobs=(), share=Fraction(1, 3), limits={"b": 2, "a": 1}))["fields"]
     assert fields == {"knobs": [], "main": None, "share": "1/3", "limits": {"map": {"a": 1, "b": 2}}}
     assert list(fields["limits"]["map"]) == ["a", "b"]
+
+
+# ---------------------------------------------------------------- names that last
+
+
+class Renamed(Spec):
+    """An object whose field and class have been renamed, and which may be renamed itself."""
+
+    abstract = False
+    canonical = "Former"
+
+    name: str = "it"
+    aka: str = ""
+    size: Annotated[int, Aka("length", "extent")] = 1
+
+
+@pytest.mark.parametrize("old", ["length", "extent"])
+def test_a_former_name_of_a_field_works_and_says_the_new_one(old: str) -> None:
+    """One line, at the line of the spec."""
+    with pytest.warns(SpecWarning, match=f"Renamed.{old} is called 'size' now") as noted:
+        assert Renamed(**{old: 3}) == Renamed(size=3)
+    assert [Path(warning.filename).name for warning in noted] == ["test_base.py"]
+
+
+def test_both_names_of_a_field_at_once_are_refused() -> None:
+    """Neither is preferred."""
+    with pytest.raises(SpecError, match=r"Renamed.length: is what 'size' was called, .*\n  fix: write size only"):
+        Renamed(length=3, size=4)
+
+
+def test_a_misspelt_former_name_is_told_the_present_one() -> None:
+    """The new name, not the old."""
+    with pytest.raises(SpecError, match="did you mean 'size'"):
+        Renamed(lenght=3)
+
+
+def test_a_renamed_class_is_known_by_its_first_name() -> None:
+    """In plans, and where an object has no other name; a class that derives from it is not."""
+
+    class Heir(Renamed):
+        pass
+
+    assert (Renamed.kind(), Heir.kind(), describe(Renamed())["kind"]) == ("Former", "Heir", "Former")
+
+
+def test_a_renamed_object_is_known_by_both_names() -> None:
+    """People see the new one, files and fingerprints the old one."""
+    assert (Renamed(name="new", aka="old").key, Renamed(name="new", aka="old").identity_name) == ("new", "old")
+    assert Renamed(name="new").identity_name == "new"

@@ -120,3 +120,20 @@ def test_a_reader_that_goes_away_is_quiet() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 141
+
+
+def test_the_former_name_of_a_field_is_one_line_on_stderr(spec: Path) -> None:
+    """The spec compiles all the same."""
+    text = spec.read_text() + (
+        "from typing import Annotated\n"
+        "from ocspec.base import Aka\n"
+        "class Mine(Admit):\n"
+        "    ceiling: Annotated[int, Aka('limit')] = 1\n"
+        "Mine(limit=3)\n"
+    )
+    spec.write_text(text)
+    command = [sys.executable, "-m", "ocspec.cli", "compile", str(spec)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    line = f"tiny.py:{text.count(chr(10))}"
+    assert f"warning: {line}: Mine.limit is called 'ceiling' now; the old name still works\n" in done.stderr
+    assert (done.returncode, done.stderr.count("warning")) == (0, 1)
