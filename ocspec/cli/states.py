@@ -91,6 +91,7 @@ def standing(plan: Plan, run_dir: Path, store: Store) -> Standing:
 def _on_slurm(here: Standing, run_dir: Path, store: Store) -> Standing:
     submissions = Ledger(run_dir).submissions()
     snapshot, unanswered = _ask(here, run_dir, submissions)
+    here = attrs.evolve(here, events=tuple(Journal(run_dir / "journal").read()))  # of what ended as Slurm was asked
     states = shard_states(here.plan, finished_by_task(here.plan, store), submissions, here.events, snapshot)
     if _last(here.events, "run") > _last(here.events, "submit"):  # it was taken on here since
         local = {(s.task_id, s.shard): s for shards in here.shards.values() for s in shards}

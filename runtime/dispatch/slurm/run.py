@@ -22,14 +22,14 @@ from runtime.dispatch.slurm.client import Patience, scancel
 from runtime.dispatch.slurm.kept_profile import write_profile
 from runtime.dispatch.slurm.labels import tag_of
 from runtime.dispatch.slurm.ledger import Ledger, Submission
-from runtime.dispatch.slurm.queue import Snapshot, look
+from runtime.dispatch.slurm.queue import Row, Snapshot, look
 from runtime.dispatch.slurm.retry import Retries
 from runtime.dispatch.slurm.states import ShardState, shard_states
 from runtime.dispatch.slurm.submitter import Preview, Stopped, Submitter
 from runtime.holder import Holder
 from runtime.lease import Lease
 from runtime.store import Store
-from runtime.worker import finished_by_task
+from runtime.worker import finished_by_task, finished_shards
 
 VERIFICATIONS = 5  # a controller that is killed forgets what it took in its last seconds
 CANCEL_PATIENCE_S = 180.0
@@ -97,14 +97,20 @@ class SlurmRun:
     # -- look
 
     def look(self) -> tuple[list[ShardState], Snapshot]:
-        """Where every shard stands; one squeue, and one sacct where squeue has forgotten a job of an open task."""
+        """Where every shard stands; one squeue, and one sacct where squeue has forgotten a job of an open task.
+
+        What the nodes wrote is read after Slurm has answered: of a job that ended meanwhile it tells why, and has the
+        result.
+        """
         events = self.ledger.journal.read()
         submissions = self.ledger.submissions()
         done = finished_by_task(self.plan, self.store)
         places = ledger.places(submissions, events).items()
         wanted = [(one.id, element) for (task, shard), (one, element) in places if shard not in done.get(task, ())]
         snapshot = self.patience.until_answered(lambda: look(self.tag, ledger.job_ids(events), wanted))
-        return shard_states(self.plan, done, submissions, events, snapshot), snapshot
+        unfinished = [task for task in self.plan.tasks if len(done[task.id]) < task.shards]
+        done |= {task.id: finished_shards(self.plan, task, self.store) for task in unfinished}
+        return shard_states(self.plan, done, submissions, self.ledger.journal.read(), snapshot), snapshot
 
     def _queue(self) -> Snapshot:
         """The jobs of this run that Slurm has in its queue."""
@@ -141,18 +147,22 @@ class SlurmRun:
                 self.ledger.journal.write("submit", tasks=len(self.plan.tasks))
             write_profile(self.run_dir, self.profile)
             try:
-                made = self._submit_missing(supervisor, lease)
+                made, watched = self._submit_missing(supervisor, lease)
             except (client.Unanswered, Stopped):
                 raise
             except UserError:  # what is in the queue has to be looked after all the same
                 with suppress(UserError):
                     self._supervise()
                 raise
-            self._supervise()
+            self._supervise(watched)
             return made
 
-    def _submit_missing(self, supervisor: bool, lease: Lease) -> Submitted:
-        """Submit, look again, and submit once more what a controller that died meanwhile has forgotten."""
+    def _submit_missing(self, supervisor: bool, lease: Lease) -> tuple[Submitted, list[Row]]:
+        """Submit, look again, and submit once more what a controller that died meanwhile has forgotten.
+
+        Also what was tried again because it failed meanwhile; there a refusal is no refusal of what was asked for.
+        Returns the jobs, too, that waited or ran when everything else was seen to be done.
+        """
         made: list[Submission] = []
         limit = self.patience.until_answered(client.max_array_size)
         for attempt in range(VERIFICATIONS):
@@ -166,11 +176,13 @@ class SlurmRun:
             if not choice.parts:
                 break
             jobs = ledger.job_ids(self.ledger.journal.read())
-            made += self.submitter.submit(choice, limit, jobs, check=lease.check, keep_going=supervisor)
+            again = supervisor or attempt > 0
+            made += self.submitter.submit(choice, limit, jobs, check=lease.check, keep_going=again)
         else:
             what = f"Slurm forgot jobs that it had taken, {VERIFICATIONS} times one after another"
             raise UserError(what, fix="see `scontrol ping`; when it answers steadily, run `ocspec submit` again")
-        return Submitted(submissions=tuple(made), live=live, finished=finished, blocked=choice.blocked)
+        watched = [row for row in snapshot.live if row.label and row.label.submission not in choice.doomed]
+        return Submitted(submissions=tuple(made), live=live, finished=finished, blocked=choice.blocked), watched
 
     def _see_through(self, made: Iterable[Submission], arrays: Mapping[str, str]) -> None:
         """Raise UserError where squeue hides a job that is there: to it, all of ours would be lost again and again."""
@@ -208,12 +220,18 @@ class SlurmRun:
 
     # -- supervise
 
-    def _supervise(self) -> None:
-        """Queue the job that submits again what failed; it takes the place of the one that waits so far."""
+    def _supervise(self, watched: Iterable[Row] = ()) -> None:
+        """Queue the job that submits again what failed; it takes the place of the one that waits so far.
+
+        It looks after what is in the queue, and after those `watched` jobs of the last look that have ended since:
+        nobody has seen how.
+        """
         if not self.profile.supervise:
             return
-        live = self._queue().live
-        arrays = sorted({row.array for row in live if not row.is_supervisor}, key=int)
+        live, gone = self._queue().live, ledger.withdrawn(self.ledger.journal.read())
+        # What was taken back leaves the queue a moment later, and as one that failed.
+        jobs = [row for row in [*live, *watched] if row.label and row.label.submission not in gone]
+        arrays = sorted({row.array for row in jobs if not (row.is_supervisor or row.is_stuck)}, key=int)
         if arrays:
             self.submitter.supervise(arrays)
         scancel(row.array for row in live if row.is_supervisor and row.state == "PENDING")

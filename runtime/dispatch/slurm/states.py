@@ -140,7 +140,8 @@ class _Judge:
     def _live(self, base: ShardState, row: Row, story: _Story) -> ShardState:
         if row.state in WAITING:
             again: State = "preempted" if story.requeued_for == "preempted" else "requeued"
-            state: State = again if story.ran or row.restarts or row.state != "PENDING" else "queued"
+            # Not the story, which may be newer than the row: it began right after Slurm had answered.
+            state: State = again if row.restarts or row.state != "PENDING" else "queued"
             return attrs.evolve(base, state=state, detail=row.reason, since=row.submitted)
         if row.state in RUNNING:
             odd = "" if row.state == "RUNNING" else row.state.lower()
