@@ -19,6 +19,7 @@ import json
 import os
 import pwd
 import random
+import secrets
 import shutil
 import signal
 import socket
@@ -38,6 +39,9 @@ from tests.slurm.processes import carrying, kill_at_once, send, start_time
 
 PROGRAMS = ("munged", "munge", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "srun", "sinfo")
 MARK = "SLURM_CLUSTER_NAME"  # set for the daemons here, and by Slurm itself for every job
+PATIENCE_S = 120.0  # of a machine that does other things as well
+PORTS = range(20_000, 32_000)  # below the kernel's range for outgoing connections: none is taken meanwhile
+PORTS_OF_ONE = 100
 SOCKET_PATH_ROOM = 60  # a unix socket's path is limited to 107 bytes, and slurmstepd appends about 40
 
 CONFIG = """\
@@ -277,7 +281,7 @@ class Cluster:
         self._children[name] = child
         self._record({**self._pids(), name: (child.pid, start_time(child.pid))})
 
-    def wait(self, what: str, ready: Callable[[], bool], *daemons: str, seconds: float = 30) -> None:
+    def wait(self, what: str, ready: Callable[[], bool], *daemons: str, seconds: float = PATIENCE_S) -> None:
         """Wait until `ready()`. Raises ClusterError with their logs when one of the daemons ends, or in the end."""
         end = time.monotonic() + seconds
         while not ready():
@@ -302,7 +306,7 @@ class Cluster:
     def _ask(self, *command: str) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, **self.environment}
         path = find_program(command[0]) or command[0]
-        return subprocess.run([path, *command[1:]], env=env, capture_output=True, text=True, timeout=20, check=False)
+        return subprocess.run([path, *command[1:]], env=env, capture_output=True, text=True, timeout=60, check=False)
 
     # -- faults
 
@@ -332,7 +336,23 @@ class Cluster:
         """Take a node out of service: its jobs end, no new one starts there until `start()`."""
         self.must("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=drained by a test")
 
-    def cancel_jobs(self, seconds: float = 20) -> None:
+    def settle(self) -> None:
+        """Wait until the controller has written to its disk what it knows now: killed, it would forget the rest.
+
+        A job that never starts marks the moment.
+        """
+        mark = f"settled-{secrets.token_hex(8)}"
+        job = self.must("sbatch", "--parsable", "--hold", f"--comment={mark}", "--output=/dev/null", "--wrap=true")
+        self.must("scancel", job.strip())
+        self.wait("its state on the disk", lambda: mark.encode() in self._saved_jobs(), "slurmctld")
+
+    def _saved_jobs(self) -> bytes:
+        try:
+            return (self.directory / "state/job_state").read_bytes()
+        except FileNotFoundError:  # for a moment, when a newer one takes its place
+            return b""
+
+    def cancel_jobs(self, seconds: float = PATIENCE_S) -> None:
         """Cancel every job of this user and wait for the queue to be empty, at most so long."""
         self._ask("scancel", "--full", f"--user={os.geteuid()}")
         end = time.monotonic() + seconds
@@ -360,7 +380,7 @@ class Cluster:
         for name in reversed(others):
             self._end(name)
         for child in self._children.values():
-            child.wait(timeout=10)
+            child.wait(timeout=PATIENCE_S)
         self._children.clear()
         if self._pids_file.exists():
             self._record({})
@@ -409,15 +429,16 @@ def is_loopback() -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Free loopback ports, below the kernel's range for outgoing connections: none is taken meanwhile."""
+    """Free loopback ports, of those that no process with a number near ours looks at: it may start one, too."""
+    first = PORTS.start + os.getpid() * PORTS_OF_ONE % len(PORTS)
     ports: list[int] = []
-    for port in random.sample(range(20_000, 32_000), 500):
+    for port in random.sample(range(first, first + PORTS_OF_ONE), PORTS_OF_ONE):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) != 0:
                 ports.append(port)
         if len(ports) == count:
             return ports
-    raise ClusterError(f"found {len(ports)} free ports of {count} between 20000 and 32000")
+    raise ClusterError(f"found {len(ports)} free ports of {count} between {first} and {first + PORTS_OF_ONE}")
 
 
 def main() -> int:

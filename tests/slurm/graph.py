@@ -95,9 +95,14 @@ def behave(directory: Path, behaviours: Mapping[str, str]) -> None:
     aside.replace(directory / "behaviours.json")
 
 
+def attempts_file(directory: Path, task_id: str, shard: int) -> Path:
+    """Where the worker writes a line as it begins with a shard."""
+    return directory / "ran" / f"{task_id.replace('/', '--')}.{shard}"
+
+
 def attempts(directory: Path, task_id: str, shard: int) -> list[str]:
     """The job of each attempt at a shard that did its work, oldest first."""
     try:
-        return (directory / "ran" / f"{task_id.replace('/', '--')}.{shard}").read_text().split()
+        return attempts_file(directory, task_id, shard).read_text().split()
     except FileNotFoundError:
         return []

@@ -60,7 +60,7 @@ def descendants(roots: Iterable[int], children: dict[int, list[int]]) -> set[int
     return below
 
 
-def kill_at_once(find: Callable[[], set[int]], patience_s: float = 5) -> None:
+def kill_at_once(find: Callable[[], set[int]], patience_s: float = 60) -> None:
     """Kill what `find` finds, with no chance for one to see another's end, and wait until all have ended.
 
     All are stopped first: a stopped process starts nothing and writes nothing.

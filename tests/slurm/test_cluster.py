@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,11 +26,12 @@ pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("slurm_programs")]
 
 def ask(cluster: Cluster, *command: str) -> str:
     environment = {**os.environ, **cluster.environment}
-    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=30).stdout
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=120).stdout
 
 
-def wait_until(condition, seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
+def wait_until(condition) -> None:
+    """Wait for something that stays so: a look at it takes long on a busy machine."""
+    end = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -61,8 +63,7 @@ def test_it_runs_jobs_on_its_nodes(slurm_cluster):
 def test_nothing_is_left_after_it_stops(short_directory):
     """Neither daemons nor the processes of a job that was running, and a stopped cluster stops again."""
     with Cluster(short_directory, Shape(nodes=1)) as cluster:
-        ask(cluster, "sbatch", "--output=/dev/null", "--wrap", "sleep 300 & sleep 300")
-        wait_until(lambda: "R" in ask(cluster, "squeue", "--noheader", "--format=%t"))
+        ask(cluster, "sbatch", "--output=/dev/null", "--wrap", "sleep 1000 & sleep 1000")
         wait_until(lambda: len(cluster.strays()) >= 3)  # slurmstepd and what it started
         seen = [*cluster.strays(), *(pid for pid, _ in cluster._pids().values())]
         began = {pid: start_time(pid) for pid in seen}
@@ -139,7 +140,7 @@ def test_sacct_tells_of_a_job_with_its_comment(accounting_cluster):
     """What the queue forgets, with the comment and the devices that were handed out."""
     options = ("--job-name=kept", "--comment=run-7", "--gpus-per-node=1", "--wrap", "exit 3")
     job = submit(accounting_cluster, *options)
-    wait_until(lambda: accounts(accounting_cluster, job, "State,JobName") == ["FAILED|kept"], 20)  # the name last
+    wait_until(lambda: accounts(accounting_cluster, job, "State,JobName") == ["FAILED|kept"])  # the name last
     row, *_ = accounts(accounting_cluster, job, "Account,Comment,ExitCode,AllocTRES")
     assert row.startswith("lab|run-7|3:0|")
     assert "gres/gpu=1" in row
@@ -154,18 +155,15 @@ def test_accounts_are_kept_while_their_daemons_are_dead(accounting_cluster):
     job = submit(accounting_cluster, "--wrap", "true")
     wait_until(lambda: queue(accounting_cluster, job) == "COMPLETED")
     accounting_cluster.start()
-    wait_until(lambda: accounts(accounting_cluster, job) == ["COMPLETED"], 40)
+    wait_until(lambda: accounts(accounting_cluster, job) == ["COMPLETED"])
 
 
 def test_jobs_outlive_their_controller(fault_cluster):
     """Killed and started again, it knows the running job and the one that waits for it."""
-    first = submit(fault_cluster, "--wrap", "sleep 300")
+    first = submit(fault_cluster, "--wrap", "sleep 1000")
     second = submit(fault_cluster, f"--dependency=afterok:{first}", "--wrap", "true")
     wait_until(lambda: queue(fault_cluster, first) == "RUNNING")
-    saved = fault_cluster.directory / "state/job_state"
-    changed = time.time()
-    fault_cluster.must("scontrol", "update", f"JobId={second}", "Comment=changed")  # or it may have nothing to save
-    wait_until(lambda: saved.stat().st_mtime > changed, 30)
+    fault_cluster.settle()
     fault_cluster.kill("slurmctld")
     assert not fault_cluster.alive("slurmctld")
     fault_cluster.start()
@@ -174,10 +172,22 @@ def test_jobs_outlive_their_controller(fault_cluster):
     assert ask(fault_cluster, "squeue", "--noheader") == ""
 
 
+def restarts(cluster: Cluster, job: str) -> int:
+    """How often a job was queued again: it may wait, or run once more already."""
+    return int(re.search(r"Restarts=(\d+)", ask(cluster, "scontrol", "show", "job", job))[1])
+
+
+def begin(cluster: Cluster, began: Path, *options: str) -> str:
+    """Submit a job that can be queued again, and wait until it runs: that Slurm calls it running comes before."""
+    job = submit(cluster, "--requeue", *options, "--wrap", f"echo >>{began}; sleep 1000")
+    wait_until(began.exists)
+    return job
+
+
 def test_a_dead_node_s_job_runs_again_elsewhere(fault_cluster, tmp_path):
     """Its processes end with the node, those with an environment of their own too; healed, the node is back."""
     pids = tmp_path / "pids"
-    script = f"echo $$ >> {pids}; env -i sh -c 'echo $$ >> {pids}; sleep 300'"
+    script = f"echo $$ >> {pids}; env -i sh -c 'echo $$ >> {pids}; sleep 1000'"
     job = submit(fault_cluster, "--requeue", "--wrap", script)
     wait_until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
     node = queue(fault_cluster, job, "%N")
@@ -186,43 +196,41 @@ def test_a_dead_node_s_job_runs_again_elsewhere(fault_cluster, tmp_path):
     assert all(began.values())
     fault_cluster.kill_node(node)
     assert [pid for pid in before if start_time(pid) == began[pid]] == []
-    wait_until(lambda: queue(fault_cluster, job) == "PENDING", 40)
+    wait_until(lambda: restarts(fault_cluster, job) == 1)
     assert fault_cluster.states()[node] == "down*"
-    wait_until(lambda: queue(fault_cluster, job) == "RUNNING", 30)
+    wait_until(lambda: queue(fault_cluster, job) == "RUNNING")
     assert queue(fault_cluster, job, "%N") not in {"", node}
     if fault_cluster.shape.accounting:
-        wait_until(lambda: accounts(fault_cluster, job) == ["NODE_FAIL", "RUNNING"], 20)
+        wait_until(lambda: accounts(fault_cluster, job) == ["NODE_FAIL", "RUNNING"])
     fault_cluster.cancel_jobs()
     fault_cluster.start()
-    assert set(fault_cluster.states().values()) == {"idle"}
+    wait_until(lambda: set(fault_cluster.states().values()) == {"idle"})
 
 
-def test_a_node_that_is_marked_down_loses_its_job_at_once(fault_cluster):
-    """The quick way for tests that do not measure how long Slurm takes to notice."""
-    job = submit(fault_cluster, "--requeue", "--wrap", "sleep 300")
-    wait_until(lambda: queue(fault_cluster, job) == "RUNNING")
+def test_a_node_that_is_marked_down_loses_its_job_at_once(fault_cluster, tmp_path):
+    """The quick way for tests that do not measure how long Slurm takes to notice: it did not."""
+    job = begin(fault_cluster, tmp_path / "began")
     node = queue(fault_cluster, job, "%N")
     fault_cluster.kill_node(node)
     fault_cluster.mark_down(node)
-    wait_until(lambda: queue(fault_cluster, job) == "PENDING", 5)
+    wait_until(lambda: restarts(fault_cluster, job) == 1)
+    assert "Reason=marked down by a test" in ask(fault_cluster, "scontrol", "show", "node", node)
     with pytest.raises(ClusterError, match=f"{node} does not run"):
         fault_cluster.kill(node)
     fault_cluster.cancel_jobs()
 
 
 @pytest.mark.parametrize("partition", ["scavenge", "grace"])
-def test_a_preempted_job_waits_and_runs_again(fault_cluster, partition):
+def test_a_preempted_job_waits_and_runs_again(fault_cluster, tmp_path, partition):
     """A more urgent job takes its node; it goes back to the queue instead of failing."""
     whole = ("--nodes=4", "--exclusive")
-    job = submit(fault_cluster, "--requeue", f"--partition={partition}", *whole, "--wrap", "sleep 300")
+    job = begin(fault_cluster, tmp_path / "began", f"--partition={partition}", *whole)
+    urgent = submit(fault_cluster, "--partition=urgent", *whole, "--wrap", "true")
+    wait_until(lambda: queue(fault_cluster, urgent) == "COMPLETED")
     wait_until(lambda: queue(fault_cluster, job) == "RUNNING")
-    urgent = submit(fault_cluster, "--partition=urgent", *whole, "--wrap", "sleep 1")
-    wait_until(lambda: queue(fault_cluster, job) == "PENDING", 30)
-    wait_until(lambda: queue(fault_cluster, urgent) == "COMPLETED", 30)
-    wait_until(lambda: queue(fault_cluster, job) == "RUNNING", 30)
-    assert "Restarts=1" in ask(fault_cluster, "scontrol", "show", "job", job)
+    assert restarts(fault_cluster, job) == 1
     if fault_cluster.shape.accounting:
-        wait_until(lambda: accounts(fault_cluster, job) == ["PREEMPTED", "RUNNING"], 20)
+        wait_until(lambda: accounts(fault_cluster, job) == ["PREEMPTED", "RUNNING"])
     fault_cluster.cancel_jobs()
 
 
@@ -241,7 +249,7 @@ def test_a_paused_controller_answers_when_it_goes_on(fault_cluster):
 def test_a_drained_node_gets_no_job_until_the_start(fault_cluster):
     """Drained on purpose, back in service when the cluster is healed."""
     fault_cluster.drain("n1")
-    assert fault_cluster.states()["n1"] == "drained"
+    wait_until(lambda: fault_cluster.states()["n1"] == "drained")
     with pytest.raises(subprocess.CalledProcessError):
         ask(fault_cluster, "srun", "--immediate=1", "--nodelist=n1", "true")
     fault_cluster.start()
@@ -306,7 +314,7 @@ def run_as(user: int | None, *command: str) -> subprocess.CompletedProcess[str]:
         cwd="/",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 

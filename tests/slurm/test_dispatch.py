@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -25,11 +26,13 @@ from runtime.dispatch.slurm.labels import logs_of, supervisor_logs
 from runtime.dispatch.slurm.ledger import Submission
 from runtime.dispatch.slurm.run import SlurmRun
 from runtime.dispatch.slurm.states import ShardState
-from tests.slurm.graph import attempts, behave, make_plan, make_run, step
+from tests.slurm.graph import attempts, attempts_file, behave, make_plan, make_run, step
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("slurm_cluster")]
 
-ALONE = Profile(name="test", dispatch="slurm", minutes=5, supervise=False, controller_patience_s=5.0)
+ALONE = Profile(name="test", dispatch="slurm", minutes=5, supervise=False)
+LONG = "sleep 1000"  # longer than any test: it is cancelled, or killed
+PATIENCE_S = 300.0  # of a machine that does other things as well; what comes sooner is seen sooner
 States = dict[tuple[str, int], ShardState]
 Make = Callable[..., SlurmRun]
 
@@ -45,25 +48,38 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
     yield make
     for run in runs:
-        run.cancel(60)
+        run.cancel()
 
 
 def look(run: SlurmRun) -> States:
     return {(state.task_id, state.shard): state for state in run.look()[0]}
 
 
-def follow(run: SlurmRun, until: Callable[[States], bool], seconds: float = 60) -> States:
-    """Look until a condition holds of the states."""
-    end = time.monotonic() + seconds
+def follow(run: SlurmRun, until: Callable[[States], bool]) -> States:
+    """Look until a condition holds of the states, one that holds from then on: a look takes long, and may miss it."""
+    end = time.monotonic() + PATIENCE_S
     while not until(states := look(run)):
         assert time.monotonic() < end, states
         time.sleep(0.2)
     return states
 
 
-def end(run: SlurmRun, seconds: float = 90) -> States:
+def wait_for(what: str, condition: Callable[[], bool]) -> None:
+    """Wait for a file, or an event in the journal."""
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, f"no {what}"
+        time.sleep(0.02)
+
+
+def begun(run: SlurmRun, task: str, *shards: int, times: int = 1) -> None:
+    """Wait until shards do their work: a job that Slurm calls running has no process yet, or one that still loads."""
+    wait_for(f"work on {task}", lambda: all(ran(run)[task, shard] >= times for shard in shards or (0,)))
+
+
+def end(run: SlurmRun) -> States:
     """The states when nothing of the run is in the queue any more, its supervisors neither."""
-    limit = time.monotonic() + seconds
+    limit = time.monotonic() + PATIENCE_S
     while live := queue.look(run.tag, {}).live:
         assert time.monotonic() < limit, live
         time.sleep(0.3)
@@ -97,9 +113,20 @@ def say(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def names() -> list[str]:
-    """The names of all jobs in the queue."""
-    return say("squeue", "--noheader", "--format=%j").split()
+def names(*runs: SlurmRun) -> list[str]:
+    """The names of the jobs of these runs in the queue: one of an earlier test may be just about to leave it."""
+    return [name for name in say("squeue", "--noheader", "--format=%j").split() if any(run.tag in name for run in runs)]
+
+
+@contextmanager
+def nothing_starts() -> Iterator[None]:
+    """What runs goes on and what waits stays where it is, so that it can be looked at."""
+    command = ["scontrol", "update", "PartitionName=main"]
+    subprocess.run([*command, "State=DOWN"], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*command, "State=UP"], check=True)
 
 
 def shim(monkeypatch: pytest.MonkeyPatch, directory: Path, program: str, body: str) -> None:
@@ -148,11 +175,13 @@ def test_shards_are_arrays_and_children_wait_for_all_of_them(make):
     assert run.submit().submissions == ()
 
 
-def test_a_failing_shard_keeps_the_others_and_all_below_it_waits_for_a_person(make):
+def test_a_failing_shard_keeps_the_others_and_all_below_it_waits_for_a_person(make, tmp_path):
     """Its error is the worker's; the supervisor leaves it; mended, a submit runs the shard and what is below alone."""
     plan = make_plan(step("a", shards=3), step("b", ["a"], 2), step("c", ["b"]), step("aside"))
-    run = make(plan, {"a.1": "refuse"}, profile=attrs.evolve(ALONE, supervise=True))
+    refuse = f"after {tmp_path / 'go'} refuse"  # before the supervisor is queued there would be none to start
+    run = make(plan, {"a.1": refuse}, profile=attrs.evolve(ALONE, supervise=True))
     run.submit()
+    (tmp_path / "go").touch()
     states = end(run)
     assert told(states) == {
         **{("a", 0): "finished", ("a", 1): "error", ("a", 2): "finished"},
@@ -182,8 +211,9 @@ def test_a_worker_that_dies_is_failed_with_its_exit_code(make):
 def test_a_child_whose_parent_lost_one_more_shard_meanwhile_goes_with_it_again(make):
     """It waited for the end of an array that was to fail anyway, and started too early: that is no error of its own."""
     plan = make_plan(step("a", shards=3), step("b", ["a"]))
-    run = make(plan, {"a.0": "refuse", "a.1": "sleep 100"})
+    run = make(plan, {"a.0": "refuse", "a.1": LONG})
     run.submit()
+    begun(run, "a", 1)
     follow(run, lambda states: states["a", 0].state == "failed" and states["a", 2].state == "finished")
     behave(run.run_dir, {})
     made = run.submit()
@@ -232,11 +262,13 @@ def output(run: SlurmRun, task: str) -> dict[str, str]:
 
 def test_a_throttle_and_packed_shards_are_seen_in_the_queue(make):
     """Five shards, two to a job, one job at a time; all of them run."""
-    profile = attrs.evolve(ALONE, max_parallel_shards=1, shards_per_job=2, sbatch={"begin": "now+2"})
+    profile = attrs.evolve(ALONE, max_parallel_shards=1, shards_per_job=2, sbatch={"hold": ""})
     run = make(make_plan(step("t", shards=5)), profile=profile)
     (one,) = run.submit().submissions
     assert one.elements == ((0, 1), (2, 3), (4,))
-    assert "_[0-2%1]" in say("squeue", "--noheader", "--format=%i")
+    array = ledger.job_ids(run.ledger.journal.read())[one.id]
+    assert say("squeue", "--noheader", "--format=%i", f"--jobs={array}") == f"{array}_[0-2%1]"
+    subprocess.run(["scontrol", "release", array], check=True)
     assert finished(end(run))
     assert set(ran(run).values()) == {1}
     assert len({job for shard in range(5) for job in attempts(run.run_dir, "t", shard)}) == 3
@@ -247,12 +279,15 @@ def test_secrets_reach_the_job_and_no_file(make, monkeypatch, tmp_path):
     monkeypatch.setenv("MY_TOKEN", "hunter2-and-more")
     profile = attrs.evolve(ALONE, environment={"TOKEN": "env:MY_TOKEN", "PLAIN": "a b"}, supervise=True)
     plan = make_plan(step("t"), step("u", ["t"]))
-    run = make(plan, {"t": "sleep 2", "u": "environment"}, profile=profile, store=tmp_path / "store")
+    behaviours = {"t": f"wait {tmp_path / 'go'}", "u": "environment"}
+    run = make(plan, behaviours, profile=profile, store=tmp_path / "store")
     run.submit()
-    job = follow(run, running(("t", 0)))["t", 0].job_id
+    begun(run, "t")
+    job = look(run)["t", 0].job_id
     script = say("scontrol", "write", "batch_script", job, "-")
     assert "runtime.node" in script
     assert "hunter2" not in script
+    (tmp_path / "go").touch()
     assert finished(end(run))
     assert {name: output(run, "u").get(name) for name in ("TOKEN", "PLAIN")} == {
         "TOKEN": "hunter2-and-more",
@@ -275,7 +310,8 @@ def test_hostile_task_names_are_only_names(make, tmp_path):
     tasks = [*HOSTILE, "x" * 200]
     run = make(make_plan(*map(step, tasks)))
     run.submit()
-    assert {row.label.task for row in queue.look(run.tag, {}).live if row.label and len(row.label.text) < 100}
+    rows = [row for rows in queue.look(run.tag, {}).rows.values() for row in rows]  # of ended jobs, too
+    assert len({row.label.task for row in rows if len(row.label.text) < 100}) == len(tasks)
     assert finished(end(run))
     folders = [logs_of(run.run_dir, task) for task in tasks]
     assert {folder.parent for folder in folders} == {run.run_dir / "logs" / "slurm"}
@@ -287,14 +323,16 @@ def test_hostile_task_names_are_only_names(make, tmp_path):
 # -- tried again
 
 
-def test_memory_grows_up_to_the_cap_by_the_supervisor_alone(make):
+def test_memory_grows_up_to_the_cap_by_the_supervisor_alone(make, tmp_path):
     """One shard succeeds at its third size; one that wants more than the cap stops there, and its child waits."""
     plan = make_plan(step("grows"), step("capped"), step("below", ["capped"]))
     retry = Retry(memory_growth=2.0, max_memory_mb=900)
     profile = attrs.evolve(ALONE, supervise=True, retry=retry)
-    run = make(plan, {"grows": "need 800", "capped": "need 5000"}, profile=profile)
+    after = f"after {tmp_path / 'go'}"  # what fails while it is submitted is tried again by the submit
+    run = make(plan, {"grows": f"{after} need 800", "capped": f"{after} need 5000"}, profile=profile)
     run.submit()
-    states = end(run, 150)
+    (tmp_path / "go").touch()
+    states = end(run)
     assert told(states) == {("grows", 0): "finished", ("capped", 0): "out_of_memory", ("below", 0): "parent"}
     asked = {task: [one.memory_mb for one in run.ledger.submissions() if one.task == task] for task in ran_tasks(plan)}
     assert asked["grows"] == [200, 400, 800]
@@ -320,14 +358,13 @@ def test_one_element_that_runs_out_of_time_is_queued_again_alone(make):
     wait = f"wait {run.run_dir / 'go'}"
     behave(run.run_dir, {"t.0": "finish", "t.1": wait, "t.2": "sleep once"})
     run.submit()
-    states = follow(run, lambda states: running(("t", 1), ("t", 2))(states) and states["t", 0].state == "finished")
-    assert (
-        say("squeue", "--noheader", "--format=%A", f"--jobs={states['t', 2].job_id}")
-        == (states["t", 2].job_id.partition("_")[0])
-    )
-    follow(run, lambda _: ran(run)["t", 2] == 1)
-    subprocess.run(["scancel", "--signal=USR2", states["t", 2].job_id], check=True)
-    follow(run, lambda states: states["t", 2].state in {"preempted", "requeued"}, 20)
+    begun(run, "t", 1, 2)
+    job = follow(run, lambda states: states["t", 0].state == "finished")["t", 2].job_id
+    assert say("squeue", "--noheader", "--format=%A", f"--jobs={job}") == job.partition("_")[0]
+    with nothing_starts():
+        subprocess.run(["scancel", "--signal=USR2", job], check=True)
+        states = follow(run, lambda states: states["t", 2].state in {"preempted", "requeued"})
+        assert states["t", 1].state == "running"
     follow(run, lambda states: states["t", 2].state == "finished")
     (run.run_dir / "go").touch()
     assert finished(end(run))
@@ -337,9 +374,9 @@ def test_one_element_that_runs_out_of_time_is_queued_again_alone(make):
 
 def test_training_in_two_ranks_stops_and_goes_on(make):
     """Both save; the one that ends first does not take the other with it, and the job is queued again once."""
-    run = make(make_plan(step("t", task_class="train", gpus=2)), {"t": "sleep 100"})
+    run = make(make_plan(step("t", task_class="train", gpus=2)), {"t": LONG})
     run.submit()
-    follow(run, lambda _: ran(run)["t", 0] == 2)
+    begun(run, "t", times=2)
     behave(run.run_dir, {})
     subprocess.run(["scancel", "--signal=USR2", look(run)["t", 0].job_id], check=True)
     assert finished(end(run))
@@ -359,9 +396,9 @@ def test_a_rank_that_fails_is_no_preemption_of_the_others(make):
 
 def test_a_job_that_is_cancelled_while_it_stops_is_not_queued_again(make):
     """The signal that ends it is the one of a preemption; only the queue tells the two apart."""
-    run = make(make_plan(step("t", task_class="train")), {"t": "sleep 100"})
+    run = make(make_plan(step("t", task_class="train")), {"t": LONG})
     run.submit()
-    follow(run, lambda _: ran(run)["t", 0] == 1)
+    begun(run, "t")
     subprocess.run(["scancel", look(run)["t", 0].job_id], check=True)
     assert told(end(run)) == {("t", 0): "cancelled"}
     assert ran(run) == {("t", 0): 1}
@@ -424,7 +461,7 @@ def test_two_submits_at_once_queue_everything_once(make):
     run = make(make_plan(step("a", shards=6), step("b", ["a"])))
     command = [sys.executable, "-m", "tests.slurm.drive", str(run.run_dir)]
     drivers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    assert sorted(driver.communicate(timeout=90)[0].strip() for driver in drivers) == ["0", "7"]
+    assert sorted(driver.communicate(timeout=PATIENCE_S)[0].strip() for driver in drivers) == ["0", "7"]
     assert finished(end(run))
     assert set(ran(run).values()) == {1}
 
@@ -435,18 +472,19 @@ def test_two_submits_at_once_queue_everything_once(make):
 def test_cancel_leaves_nothing_of_the_run_in_the_queue(make):
     """Running jobs, waiting ones (none of which starts), supervisors, and one that nobody noted; not another run's."""
     plan = make_plan(step("t", shards=6, cpus=4), step("u", ["t"]))
-    run = make(plan, {"t": "sleep 100"}, profile=attrs.evolve(ALONE, supervise=True))
-    other = make(make_plan(step("t")), {"t": "sleep 100"}, name="other", profile=ALONE)
+    run = make(plan, {"t": LONG}, profile=attrs.evolve(ALONE, supervise=True))
+    other = make(make_plan(step("t")), {"t": LONG}, name="other", profile=ALONE)
     other.submit()
+    begun(other, "t")  # or it may find no processor
     run.submit()
     lost = one_element(run, "u")
     label = run.submitter.request(Part(task=plan.task("u"), shards=(0,)), 1, lost.id).label.text
     subprocess.run(["sbatch", "--hold", f"--job-name={label}", "--wrap=true"], capture_output=True, check=True)
     states = follow(run, lambda states: sum(state.state == "running" for state in states.values()) == 3)
     waiting = [key for key, state in states.items() if state.state == "queued"]
-    assert any(name.startswith("supervisor.") for name in names())
+    assert any(name.startswith("supervisor.") for name in names(run))
     assert run.cancel() == 9  # six shards, the child, its double and the supervisor
-    assert [name.partition(".")[2] for name in names()] == [f"{other.tag}.{other.ledger.submissions()[0].id}"]
+    assert [name.partition(".")[2] for name in names(run, other)] == [f"{other.tag}.{other.ledger.submissions()[0].id}"]
     assert set(told(look(run)).values()) == {"cancelled", "parent"}
     assert {ran(run)[key] for key in waiting} == {0}
     assert run.submit(supervisor=True).submissions == ()
@@ -454,15 +492,12 @@ def test_cancel_leaves_nothing_of_the_run_in_the_queue(make):
 
 def test_cancel_stops_a_submit_that_is_under_way(make, tmp_path):
     """Another process queues fifty tasks, one after another: when cancel returns nothing is left, and nothing comes."""
-    run = make(make_plan(*[step(f"t{number}") for number in range(50)]), {f"t{n}": "sleep 100" for n in range(50)})
+    run = make(make_plan(*[step(f"t{number}") for number in range(50)]), {f"t{n}": LONG for n in range(50)})
     command = [sys.executable, "-m", "tests.slurm.drive", str(run.run_dir)]
     driver = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    limit = time.monotonic() + 30
-    while len(events(run, "submitted")) < 5:
-        assert time.monotonic() < limit
-        time.sleep(0.02)
-    ours = run.cancel(60)
-    _, said = driver.communicate(timeout=60)
+    wait_for("fifth job", lambda: len(events(run, "submitted")) >= 5)
+    ours = run.cancel()
+    _, said = driver.communicate(timeout=PATIENCE_S)
     assert queue.look(run.tag, {}).live == []
     # Whichever comes first, each job is ended by the cancel or taken back by the submit that it stops, or by both.
     assert ours + len(events(run, "withdrawn")) >= 5
@@ -493,18 +528,25 @@ def test_memory_that_a_person_raised_is_not_lowered_again(make):
 # -- refusals and absences
 
 
-def test_a_refusal_says_what_sbatch_said_and_takes_back_the_rest(make):
-    """A partition that does not exist: one message, nothing stays queued; corrected, everything runs."""
+def test_a_refusal_says_what_sbatch_said_and_takes_back_the_rest(make, monkeypatch, tmp_path):
+    """A partition that does not exist: one message, nothing stays queued or comes back; corrected, everything runs."""
     profile = attrs.evolve(ALONE, supervise=True, classes={"train": Settings(partition="gpuu")})
     plan = make_plan(step("t", shards=2), step("model", ["t"], task_class="train"))
-    run = make(plan, {"t": "sleep 1"}, profile=profile)
-    with pytest.raises(UserError, match="invalid partition specified: gpuu") as caught:
-        run.submit()
+    run = make(plan, {"t": LONG}, profile=profile)
+    work = attempts_file(run.run_dir, "t", 1)  # the rest is at work when the refusal comes
+    with monkeypatch.context() as patch:
+        until = f'grep -q gpuu "$1" && until [ -s {work} ]; do sleep 0.1; done\n'
+        shim(patch, tmp_path / "bin", "sbatch", until + 'exec "$REAL" "$@"')
+        with pytest.raises(UserError, match="invalid partition specified: gpuu") as caught:
+            run.submit()
     assert "'model'" in caught.value.what
-    end(run, 20)
+    end(run)
     assert {event["task"] for event in events(run, "withdrawn")} == {"t", "model"}
+    assert events(run, "supervisor") == []
+    behave(run.run_dir, {})
     attrs.evolve(run, profile=ALONE).submit()
     assert finished(end(run))
+    assert ran(run)["t", 1] == 2
 
 
 def test_an_array_that_is_too_large_for_ones_limit_is_queued_in_parts(make, monkeypatch, tmp_path):
@@ -518,17 +560,54 @@ def test_an_array_that_is_too_large_for_ones_limit_is_queued_in_parts(make, monk
     assert set(ran(run).values()) == {1}
 
 
-def test_a_refusal_to_the_supervisor_does_not_end_the_rest(make):
+def test_a_refusal_to_the_supervisor_does_not_end_the_rest(make, tmp_path):
     """One branch needs more memory than any node has; the other is preempted later, and goes on."""
     plan = make_plan(step("a", memory_mb=9000), step("b", ["a"]), step("x"), step("y", ["x"]))
-    behaviours = {"a": "need 99999", "x": "sleep 12", "y": "need 300"}
+    first, then = tmp_path / "first", tmp_path / "then"
+    behaviours = {"a": f"after {first} need 99999", "x": f"wait {then}", "y": "need 300"}
     run = make(plan, behaviours, profile=attrs.evolve(ALONE, supervise=True))
     run.submit()
+    first.touch()
+    wait_for("refusal", lambda: bool(events(run, "refused")))
+    wait_for("other supervisor", lambda: len(events(run, "supervisor")) > 1)
+    then.touch()
     states = end(run)
     assert told(states) == {("a", 0): "out_of_memory", ("b", 0): "parent", ("x", 0): "finished", ("y", 0): "finished"}
     (refused,) = events(run, "refused")
     assert (refused["task"], refused["shards"]) == ("a", [0])
     assert "Memory" in refused["why"]
+
+
+GONE = "until [ -z \"$(squeue --noheader --format=%j | grep '^a\\.')\" ]; do sleep 0.1; done\n"
+
+
+def test_what_fails_while_it_is_submitted_is_tried_again_and_a_refusal_of_that_is_none_of_the_submit(
+    make, monkeypatch, tmp_path
+):
+    """The job ends before the last one is queued, and no node has the memory that it would get next."""
+    plan = make_plan(step("a", memory_mb=9000), step("small"), step("x"))
+    run = make(plan, {"a": "need 99999"})
+    with monkeypatch.context() as patch:
+        until = 'grep -q "job-name=x" "$1" && ' + GONE
+        shim(patch, tmp_path / "bin", "sbatch", until + 'exec "$REAL" "$@"')
+        assert [one.task for one in run.submit().submissions] == ["a", "small", "x"]
+    assert [event["task"] for event in events(run, "refused")] == ["a"]
+    assert told(end(run)) == {("a", 0): "out_of_memory", ("small", 0): "finished", ("x", 0): "finished"}
+
+
+def test_a_job_that_fails_after_the_last_look_has_a_supervisor(make, monkeypatch, tmp_path):
+    """It is in the queue no more when the supervisor is queued, and nobody has seen how it ended."""
+    go, calls = tmp_path / "go", tmp_path / "calls"
+    retried = attrs.evolve(ALONE, supervise=True)
+    run = make(make_plan(step("a")), {"a": f"after {go} need 300"}, profile=retried)
+    with monkeypatch.context() as patch:
+        # Asked before anything is queued, twice, and when it is: what comes then is for the supervisor.
+        head = f'echo >>{calls}\nif [ "$(wc -l <{calls})" = 4 ]; then\ntouch {go}\n'
+        shim(patch, tmp_path / "bin", "squeue", head + GONE.replace("squeue", '"$REAL"') + 'fi\nexec "$REAL" "$@"')
+        run.submit()
+    assert go.exists()
+    assert told(end(run)) == {("a", 0): "finished"}
+    assert [event["memory_mb"] for event in events(run, "retry")] == [400]
 
 
 def test_filters_of_squeue_in_the_environment_hide_nothing(make, monkeypatch):
@@ -544,7 +623,7 @@ def test_filters_of_squeue_in_the_environment_hide_nothing(make, monkeypatch):
 
 def test_a_squeue_that_hides_our_jobs_is_not_believed(make, monkeypatch, tmp_path):
     """A wrapper, another cluster: said at once, and nothing is queued twice."""
-    run = make(make_plan(step("t", shards=3)), {"t": "sleep 20"})
+    run = make(make_plan(step("t", shards=3)), {"t": LONG})
     with monkeypatch.context() as patch:
         shim(patch, tmp_path / "bin", "squeue", "exit 0")
         with pytest.raises(UserError, match="squeue does not show job"):
@@ -559,8 +638,9 @@ def test_what_could_never_run_is_found_before_anything_is_queued(make):
     run = make(make_plan(step("fine", shards=2), wide, attrs.evolve(wide, id="twin")))
     (problem,) = run.check()
     assert "3 nodes" in problem.what
-    assert make(make_plan(step("fine")), name="fine").check() == []
-    assert names() == []
+    fine = make(make_plan(step("fine")), name="fine")
+    assert fine.check() == []
+    assert [queue.look(one.tag, {}).rows for one in (run, fine)] == [{}, {}]
 
 
 def test_an_answer_that_got_lost_does_not_make_a_job_twice(make, monkeypatch, tmp_path):
@@ -581,9 +661,11 @@ AWAY = "echo 'slurm_load_jobs error: Unable to contact slurm controller (connect
 
 def test_a_controller_that_is_away_is_waited_for_and_nothing_is_lost(make, monkeypatch, tmp_path):
     """Said once, then one error for each command; what was queued before is what is queued after."""
-    run = make(make_plan(step("a", shards=5), step("b", ["a"])), {"a": "sleep 3"})
+    wait = {"a": f"wait {tmp_path / 'go'}"}
+    run = make(make_plan(step("a", shards=5), step("b", ["a"])), wait)
     said: list[str] = []
-    run.patience.seconds, run.patience.say, run.patience.pauses_s = 0.5, said.append, (0.1,)
+    # Longer than a first try takes, after which it would not say that it waits.
+    run.patience.seconds, run.patience.say, run.patience.pauses_s = 1.5, said.append, (0.1,)
     with monkeypatch.context() as patch:  # it goes away between the first sbatch and the second
         shim(
             patch,
@@ -601,16 +683,17 @@ def test_a_controller_that_is_away_is_waited_for_and_nothing_is_lost(make, monke
             with pytest.raises(Unanswered, match="Unable to contact"):
                 command()
             assert len(said) == 1
-    run = make(run.plan, {"a": "sleep 3"})
-    assert {told(look(run))["a", shard] for shard in range(4)} <= {"cancelled", "queued", "running"}
-    run.submit()
+    run = make(run.plan, wait)
+    assert {told(look(run))["a", shard] for shard in range(4)} <= {"queued", "running"}
+    assert [(one.task, one.shards) for one in run.submit().submissions] == [("a", [4]), ("b", [0])]
+    (tmp_path / "go").touch()
     assert finished(end(run))
     assert set(ran(run).values()) == {1}
 
 
 def test_one_look_is_one_squeue_and_at_most_one_sacct(make, monkeypatch, tmp_path):
     """However many jobs there are; sacct only where squeue has forgotten one."""
-    run = make(make_plan(*[step(f"t{number}", shards=2) for number in range(5)]), {"t0": "sleep 100"})
+    run = make(make_plan(*[step(f"t{number}", shards=2) for number in range(5)]), {"t0": LONG})
     run.submit()
     calls = tmp_path / "calls"
     for program in ("squeue", "sacct", "scontrol"):
@@ -629,13 +712,16 @@ def test_one_look_is_one_squeue_and_at_most_one_sacct(make, monkeypatch, tmp_pat
     assert calls.read_text().split() == ["squeue", *(["sacct"] if shutil.which("sacct") else [])]
 
 
-def test_another_process_sees_the_same(make):
+def test_another_process_sees_the_same(make, tmp_path):
     """Nothing is kept in memory: a second object, as another process has, follows and adds a child to what runs."""
-    first = make(make_plan(step("a")), {"a": "sleep 3"})
+    wait = {"a": f"wait {tmp_path / 'go'}"}
+    first = make(make_plan(step("a")), wait)
     first.submit()
-    follow(first, running(("a", 0)))
-    second = make(make_plan(step("a"), step("b", ["a"])), {"a": "sleep 3"})
+    begun(first, "a")
+    second = make(make_plan(step("a"), step("b", ["a"])), wait)
+    assert running(("a", 0))(look(second))
     made = second.submit()
     assert [(one.task, one.after) for one in made.submissions] == [("b", (first.ledger.submissions()[0].id,))]
+    (tmp_path / "go").touch()
     assert finished(end(second))
     assert ran(second) == {("a", 0): 1, ("b", 0): 1}

@@ -47,7 +47,7 @@ def doctor(place: Path, *more: str, **environment: str) -> tuple[int, dict[str, 
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert "Traceback" not in done.stderr, done.stderr
@@ -57,7 +57,7 @@ def doctor(place: Path, *more: str, **environment: str) -> tuple[int, dict[str, 
 
 def left_in_queue() -> str:
     queue = ["squeue", "--noheader", "--format=%j", "--states=PENDING,RUNNING"]
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while True:
         names = subprocess.run(queue, capture_output=True, text=True, check=True).stdout.splitlines()
         found = " ".join(name for name in names if name.startswith("ocspec-doctor-"))
@@ -256,15 +256,26 @@ def test_a_job_that_does_not_start(place: Path) -> None:
     assert left_in_queue() == ""
 
 
+def wait_for_state(job: str, state: str) -> None:
+    """Wait until squeue shows a job in a state."""
+    command = ["squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T"]
+    end = time.monotonic() + 300
+    while (found := subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()) != state:
+        assert time.monotonic() < end, found
+        time.sleep(0.1)
+
+
 def test_a_node_that_is_busy_is_no_fault(place: Path) -> None:
     """A longer wait may do."""
-    busy = ["sbatch", "--parsable", "--exclusive", "--nodes=2", "--output=/dev/null", "--wrap=sleep 60"]
+    busy = ["sbatch", "--parsable", "--exclusive", "--nodes=2", "--output=/dev/null", "--wrap=sleep 1000"]
     job = subprocess.run(busy, capture_output=True, text=True, check=True).stdout.strip()
     try:
+        wait_for_state(job, "RUNNING")
         settings(place)
         code, found = doctor(place, "--timeout", "3")
     finally:
         subprocess.run(["scancel", "--full", job], check=True)
+        wait_for_state(job, "CANCELLED")  # and its nodes are free
     assert code == 0
     assert found["node: probe"]["verdict"] == "absent"
     assert "PENDING (" in found["node: probe"]["found"]
@@ -277,6 +288,6 @@ def test_ctrl_c_takes_the_job_back(place: Path) -> None:
     assert process.stderr is not None
     assert "waiting up to 120 s" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 130
+    assert process.wait(timeout=300) == 130
     assert left_in_queue() == ""
     assert [path.name for path in place.iterdir()] == ["ocspec.toml"]

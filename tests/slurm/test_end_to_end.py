@@ -34,7 +34,7 @@ def test_a_plan_on_slurm_gives_the_digests_of_a_local_run(
         env={**os.environ, "PYTHONPATH": str(Path.cwd())},
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=1200,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

@@ -1,9 +1,9 @@
 """The worker of the cluster's tests: the product's, but for the operators, which do what `behaviours.json` says.
 
-Behaviours, by "TASK.SHARD" or "TASK": finish (the default); sleep SECONDS; sleep once (120 s at the first attempt);
-wait FILE (until it is there); refuse (a UserError); rank N (a UserError in that rank, the others sleep); large (1 MB of
-scratch); crash (exit 7); need MB (a MemoryError unless the job has as much); environment (the process's environment is
-the output).
+Behaviours, by "TASK.SHARD" or "TASK": finish (the default); sleep SECONDS; sleep once (1000 s at the first attempt);
+wait FILE (until it is there); after FILE BEHAVIOUR (once it is there); refuse (a UserError); rank N (a UserError in
+that rank, the others sleep); large (1 MB of scratch); crash (exit 7); need MB (a MemoryError unless the job has as
+much); environment (the process's environment is the output).
 """
 
 from __future__ import annotations
@@ -29,6 +29,12 @@ def sleep(seconds: float) -> None:
         time.sleep(0.05)
 
 
+def wait(path: str) -> None:
+    """Wait until a test says go on."""
+    while not Path(path).exists():
+        time.sleep(0.1)
+
+
 def behave(op: Any, ctx: TaskContext) -> None:
     """Do what the file says, and leave a small output that depends on the shard alone."""
     directory = Path(sys.argv[1]).parent
@@ -39,6 +45,10 @@ def behave(op: Any, ctx: TaskContext) -> None:
     with attempts.open("a") as file:
         file.write(f"{os.environ.get('SLURM_JOB_ID', 'here')}\n")
     word, _, argument = behaviour.partition(" ")
+    if word in {"wait", "after"}:
+        go, _, behaviour = argument.partition(" ")
+        wait(go)
+        word, _, argument = behaviour.partition(" ")
     output = f"{ctx.task_id} {ctx.shard}\n"
     if word == "refuse":
         raise UserError("47 rows have no licence", where=f"shard {ctx.shard}", fix="give them one")
@@ -53,11 +63,9 @@ def behave(op: Any, ctx: TaskContext) -> None:
     if word == "need" and int(os.environ["SLURM_MEM_PER_NODE"]) < int(argument):
         raise MemoryError
     if word == "sleep" and argument == "once":
-        sleep(120 if len(attempts.read_text().split()) == 1 else 0)
+        sleep(1000 if len(attempts.read_text().split()) == 1 else 0)
     elif word == "sleep":
         sleep(float(argument))
-    while word == "wait" and not Path(argument).exists():
-        time.sleep(0.1)
     if word == "environment":
         output = json.dumps(dict(os.environ))
     (ctx.output("tokens") / f"{ctx.shard}.txt").write_text(output)
