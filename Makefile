@@ -15,6 +15,8 @@ DATA ?=
 BIN := .venv/bin
 STAMP := .venv/.installed
 PYTEST := $(BIN)/python -m pytest
+SPECS := specs/*.py specs/ablations/*.py
+LOCK := env -u CORPUS $(BIN)/ocspec lock --out tests/golden/specs
 TRAINING := .venv-training/bin/python
 TRAINING_STAMP := .venv-training/.installed
 
@@ -24,8 +26,8 @@ test test-slow test-slurm test-training rehearse: export OMP_NUM_THREADS = 1
 test test-slow test-slurm test-training rehearse: export OMP_WAIT_POLICY = PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-training quickstart rehearse test test-slow test-slurm test-training test-all check bench \
-	docs clean distclean
+.PHONY: help install install-training quickstart rehearse test test-slow test-slurm test-training test-all check \
+	locks bench docs clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -88,11 +90,15 @@ rehearse: install install-training ## every stage of the 8B spec, shrunk, on NeM
 
 test-all: test test-slow test-slurm test-training ## every test
 
-check: install ## format, lint, types and the import contract
+check: install ## format, lint, types, the import contract and the locks of the experiments that ship
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(LOCK) --check $(SPECS)
+
+locks: install ## write what the experiments that ship resolve to, to be read in the diff before it is committed
+	$(LOCK) $(SPECS)
 
 bench: install ## every benchmark beside its peer; on DATA, or on what quickstart fetched
 	@set -e; data='$(DATA)'; \

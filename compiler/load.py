@@ -5,6 +5,7 @@ A spec of another revision, `FILE@REVISION`, is run from an export of that revis
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib.util
 import re
@@ -114,6 +115,32 @@ def _group(value: object) -> list[Experiment]:
         value.values() if isinstance(value, dict) else value if isinstance(value, tuple | list) else []
     )
     return items if all(isinstance(item, Experiment) for item in items) else []
+
+
+def load_all(file: Path) -> dict[str, Experiment]:
+    """Every experiment that a spec file defines, each once, by the name that it has there.
+
+    What a file imports by name belongs to the file that it is from. The one that `FILE` alone stands for is called
+    `experiment`. Raises as `load_spec` does, but not where there is none: such a file is a module that specs share.
+    """
+    if not file.is_file():
+        raise UserError("no such spec file", where=str(file), fix="give the path of a Python file")
+    found = {name: value for name, value in vars(_run(file)).items() if isinstance(value, Experiment)}
+    seen = {id(found[name]) for name in _imported(file) & {*found}}
+    own: dict[str, Experiment] = {}
+    for name in sorted(found, key=lambda name: name != "experiment"):
+        if id(found[name]) not in seen:
+            own[name] = found[name]
+            seen.add(id(found[name]))
+    if len(own) == 1 and "experiment" not in found:
+        return {"experiment": experiment for experiment in own.values()}  # noqa: B035 - there is one
+    return own
+
+
+def _imported(file: Path) -> set[str]:
+    """The names that a module takes from others."""
+    statements = [node for node in ast.walk(ast.parse(file.read_bytes())) if isinstance(node, ast.ImportFrom)]
+    return {alias.asname or alias.name for node in statements for alias in node.names}
 
 
 def _run(path: Path, revision: Export | None = None) -> ModuleType:

@@ -61,7 +61,7 @@ def read(file: Path) -> str | None:
     """The text of a lock, None where there is none. UserError for one that cannot be read."""
     try:
         return file.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else "it is no text"

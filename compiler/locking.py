@@ -137,18 +137,18 @@ def _versions() -> Iterator[tuple[str, str]]:
             continue
 
 
-def pins(text: str, experiment: Experiment, base: Path) -> Pins:
+def pins(text: str, experiment: Experiment, base: Path, where: str = "lock") -> Pins:
     """What a lock knows of the sources and the tokenizer that could be seen where it was made.
 
     Nothing of those that the spec describes in another way now: they may be others. What repositories a source holds
-    is not in a lock.
+    is not in a lock. UserError for a text that is no lock.
     """
-    lines = entries(text)
+    lines = entries(text, where)
     now = dict(_object(describe(experiment), "", f"{base.resolve()}{os.sep}"))
     changed = [path for path in {*lines, *now} if ":" not in path and lines.get(path) != now.get(path)]
     sources = {
         name: stats
-        for name, stats in _pinned(lines)
+        for name, stats in _pinned(lines, where)
         if not any(f".{name.removeprefix(TEST_SET + '/').removesuffix('/' + SEED)}." in path for path in changed)
     }
     tokenizer = lines.get("source:tokenizer", "")
@@ -157,7 +157,7 @@ def pins(text: str, experiment: Experiment, base: Path) -> Pins:
     return Pins(sources=sources, tokenizer=tokenizer)
 
 
-def _pinned(lines: Mapping[str, str]) -> Iterator[tuple[str, SourceStats]]:
+def _pinned(lines: Mapping[str, str], where: str) -> Iterator[tuple[str, SourceStats]]:
     for path, content in lines.items():
         name, rule = path.removeprefix("source:").removesuffix(".digest"), content.partition(":")[0]
         if path != f"source:{name}.digest" or rule not in {"bytes", "footer"}:
@@ -165,7 +165,7 @@ def _pinned(lines: Mapping[str, str]) -> Iterator[tuple[str, SourceStats]]:
         size, files, rows = (lines.get(f"source:{name}.{field}", "") for field in ("bytes", "files", "rows"))
         if not (size.isdecimal() and files.isdecimal() and (rows.isdecimal() or not rows)):
             fix = "delete the lock, and run `ocspec lock` where the data is"
-            raise UserError(f"the sizes of source {name!r} are no numbers", where="lock", fix=fix)
+            raise UserError(f"the sizes of source {name!r} are no numbers", where=where, fix=fix)
         yield (
             name,
             SourceStats(

@@ -3,8 +3,9 @@
 Not a second language: no option of it can enter a spec. What a verb needs is imported when it runs, so
 that `ocspec --help` loads neither the engines nor the language.
 
-Exit codes: 0 done, or no difference; 1 error; 2 differs (`why`; `diff` and `plan` with --exit-code); 64 the
-command line cannot be understood; 70 a bug in ocspec; 130 interrupted; 141 the output was cut off.
+Exit codes: 0 done, or no difference; 1 error; 2 differs (`why`; `diff` and `plan` with --exit-code); 3 a
+check failed (`lock --check`); 64 the command line cannot be understood; 70 a bug in ocspec; 130 interrupted; 141 the
+output was cut off.
 """
 
 from __future__ import annotations

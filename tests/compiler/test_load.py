@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from compiler.errors import UserError, UserErrors
-from compiler.load import load_spec
+from compiler.load import load_all, load_spec
 
 PRELUDE = "from ocspec import *; from small import *\n"
 
@@ -65,6 +65,17 @@ def test_a_wrong_name_is_answered_with_a_close_one(spec) -> None:
     error = problem("spec.py:file_levl")
     assert (error.what, error.fix) == ("no experiment is called 'file_levl'", "did you mean 'file_level'?")
     assert problem("spec.py:xyz").fix == "there are: file_level, repository_level"
+
+
+def test_all_experiments_of_a_file_are_those_that_it_defines(spec) -> None:
+    """Each once, and nothing that is imported, whatever it is called here."""
+    base = Path(spec("base = small(name='base')", "base.py"))
+    text = "from base import base as experiment\nfrom base import *\n"
+    arms = "one = small(name='one')\ntwo = one.replace(name='two')\nagain = one\n"
+    assert {name: found.name for name, found in load_all(base).items()} == {"experiment": "base"}
+    assert [*load_all(Path(spec(text + arms)))] == ["one", "two"]
+    assert [*load_all(Path(spec(f"{arms}experiment = two")))] == ["experiment", "one"]
+    assert load_all(Path(spec(""))) == {}
 
 
 def test_a_file_without_an_experiment(spec) -> None:
