@@ -75,9 +75,7 @@ def refuse(plan: Plan, base: Path, store: Store) -> None:
     ]
     wanted = to_run(plan, store)
     problems += _unset(wanted)
-    seen: set[str] = set()
-    for task in wanted:
-        problems += _moved(task, base, seen)
+    problems += moved_sources(wanted, base)
     if problems:
         raise UserErrors(problems)
 
@@ -153,19 +151,34 @@ def _source(reader: Any, task: Task) -> str:
     return str(next(filter(None, names), task.id))
 
 
+def moved_sources(tasks: Iterable[Task], base: Path) -> list[UserError]:
+    """Sources that the plan saw otherwise than they are now, each once; not those with a variable that is unset."""
+    seen: set[str] = set()
+    return [problem for task in tasks for problem in _moved(task, base, seen)]
+
+
+def source_digests(tasks: Iterable[Task]) -> dict[str, str]:
+    """The digests that a plan knows its sources by, by name."""
+    sources = (reader for task in tasks for reader in _sources(task))
+    return {name: reader.digest for name, reader in sources}
+
+
+def _sources(task: Task) -> Iterable[tuple[str, Any]]:
+    """The readers of a task whose data lies in files, by what the spec calls them."""
+    for reader in _readers(task):
+        if getattr(reader, "location", "") and getattr(reader, "format", "") in {"parquet", "jsonl", "directory"}:
+            yield _source(reader, task), reader
+
+
 def _moved(task: Task, base: Path, seen: set[str]) -> Iterable[UserError]:
     """Sources that the plan saw otherwise than they are now; those in `seen` are looked at already."""
-    for reader in _readers(task):
-        digest, location = getattr(reader, "digest", ""), getattr(reader, "location", "")
-        form = getattr(reader, "format", "")
-        if not location or location in seen or form not in {"parquet", "jsonl", "directory"}:
-            continue
-        if unset_variables(location):
+    for name, reader in _sources(task):
+        digest, location = reader.digest, reader.location
+        if location in seen or unset_variables(location):
             continue
         seen.add(location)
-        name = _source(reader, task)
         try:
-            found = describe(form, locate(location, base), name=name).digest
+            found = describe(reader.format, locate(location, base), name=name).digest
         except UserError as error:
             yield UserError(error.what, where=error.where or task.id, fix=error.fix)
             continue
