@@ -130,14 +130,14 @@ def resolve(spec: Spec, path: Path, adding: Any = REMOVED) -> Parts:
     if isinstance(path, tuple):
         return path
     name, order = (path.removesuffix(ORDER), ORDER) if path.endswith(ORDER) else (path, "")
-    parts = _exact(spec, name)
+    parts = _exact(spec, name) or _added(spec, name, adding)
     if parts is None:
         ending = [place for place, _ in places(spec) if _dotted(place).endswith(f".{name}")]
         if len(ending) > 1:
             raise LookupError(f"{len(ending)} places end so; fix: write one of {_few(ending)}")
-        parts = ending[0] if ending else _added(spec, name, adding)
-    if parts is None:
-        raise LookupError(f"there is no such place; fix: {_hint(spec, name)}")
+        if not ending:
+            raise LookupError(f"there is no such place; fix: {_hint(spec, name)}")
+        parts = ending[0]
     return (*parts, order) if order else parts
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from compiler.literals import fitting, readings, split
 from ocspec import Admit, Batches, Cosine, Dataset, Filter, HoldOut, Part
-from tests.ocspec.test_editing import whole
+from tests.ocspec.variants import whole
 
 STAGE = whole().curriculum.stages[0]
 
@@ -85,7 +85,13 @@ def test_any_text_has_a_reading(text: str) -> None:
 
 @given(
     st.lists(
-        st.one_of(st.integers(), st.floats(allow_nan=False), st.tuples(st.text("ab,'\"")), st.text("ab,")), min_size=1
+        st.one_of(
+            st.integers(),
+            st.floats(allow_nan=False, allow_infinity=False),
+            st.tuples(st.text("ab,'\"")),
+            st.text("ab,"),
+        ),
+        min_size=1,
     )
 )
 def test_a_list_of_written_values_is_split_between_them(values: list[Any]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ocspec import WSD, SpecError, sweep
 from ocspec.editing import edits
-from tests.ocspec.test_editing import whole
+from tests.ocspec.variants import whole
 
 
 def test_the_grid_is_complete_and_named() -> None:
