@@ -41,7 +41,6 @@ PROGRAMS = ("munged", "munge", "slurmctld", "slurmd", "sbatch", "squeue", "scanc
 MARK = "SLURM_CLUSTER_NAME"  # set for the daemons here, and by Slurm itself for every job
 PATIENCE_S = 120.0  # of a machine that does other things as well
 PORTS = range(20_000, 32_000)  # below the kernel's range for outgoing connections: none is taken meanwhile
-PORTS_OF_ONE = 100
 SOCKET_PATH_ROOM = 60  # a unix socket's path is limited to 107 bytes, and slurmstepd appends about 40
 
 CONFIG = """\
@@ -81,6 +80,7 @@ PARTITIONS = {
     "grace": "PriorityTier=1 PreemptMode=REQUEUE GraceTime={grace_s}",
     "urgent": "PriorityTier=100 PreemptMode=OFF",
 }
+_claims: list[socket.socket] = []
 USABLE = {"idle", "mixed", "allocated", "completing"}
 MUNGED = """--foreground --force --socket={munge_socket} --key-file={directory}/etc/munge.key
 --pid-file={directory}/run/munged.pid --log-file={directory}/log/munged.log
@@ -429,16 +429,31 @@ def is_loopback() -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Free loopback ports, of those that no process with a number near ours looks at: it may start one, too."""
-    first = PORTS.start + os.getpid() * PORTS_OF_ONE % len(PORTS)
+    """Free loopback ports that no other process has chosen meanwhile: its daemons may not listen on them yet.
+
+    The number is claimed until this process ends, by a socket of the protocol that Slurm does not use.
+    """
     ports: list[int] = []
-    for port in random.sample(range(first, first + PORTS_OF_ONE), PORTS_OF_ONE):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                ports.append(port)
+    for port in random.sample(PORTS, 500):
+        claim = socket.socket(type=socket.SOCK_DGRAM)
+        if is_free(port, claim):
+            ports.append(port)
+            _claims.append(claim)
+        else:
+            claim.close()
         if len(ports) == count:
             return ports
-    raise ClusterError(f"found {len(ports)} free ports of {count} between {first} and {first + PORTS_OF_ONE}")
+    raise ClusterError(f"found {len(ports)} free ports of {count} between {PORTS.start} and {PORTS.stop}")
+
+
+def is_free(port: int, claim: socket.socket) -> bool:
+    """Whether this claim to a port is the only one, and nobody listens there."""
+    with socket.socket() as probe:
+        try:
+            claim.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def main() -> int:
