@@ -131,7 +131,7 @@ def _is_float(field: attrs.Attribute[Any]) -> bool:
 
     A plan reads the 1 back from JSON as what the field is declared to be.
     """
-    declared = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
+    declared = field.type.__name__ if isinstance(field.type, type) else str(field.type)
     return declared in {"float", "float | None"}
 
 
@@ -158,18 +158,26 @@ def _default(field: attrs.Attribute[Any]) -> Tree | None:
 
 def encode(tree: Tree) -> bytes:
     """Length-prefixed bytes of a tree; no two different trees share them. Texts may hold halves of surrogate pairs."""
-    return b"".join(_encode(part) for part in tree)
+    out: list[bytes] = []
+    for part in tree:
+        _write(part, out)
+    return b"".join(out)
 
 
-def _encode(part: Any) -> bytes:
+def _write(part: Any, out: list[bytes]) -> None:
     if isinstance(part, str):
         data = part.encode("utf-8", "surrogatepass")
-        return b"s%d:" % len(data) + data
-    if isinstance(part, dict):
-        items = [_encode(key) + _encode(part[key]) for key in sorted(part)]
-        return b"d%d:" % len(items) + b"".join(items)
-    assert isinstance(part, list), type(part)
-    return b"l%d:" % len(part) + b"".join(map(_encode, part))
+        out.append(b"s%d:%b" % (len(data), data))
+    elif isinstance(part, dict):
+        out.append(b"d%d:" % len(part))
+        for key in sorted(part):
+            _write(key, out)
+            _write(part[key], out)
+    else:
+        assert isinstance(part, list), type(part)
+        out.append(b"l%d:" % len(part))
+        for item in part:
+            _write(item, out)
 
 
 def fingerprint(preimage: Tree) -> str:
