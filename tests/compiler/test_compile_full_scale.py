@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from compiler.plan import Plan, StageSummary
 from compiler.profile import Profile
 from compiler.write import write_plan
 from runtime.operators import RUNTIMES, missing
+from tests.pace import check, cpu_seconds
 
 ROOT = Path(__file__).parents[2]
 SIZES = ("1_5b", "8b")
@@ -32,17 +32,14 @@ assert not {"duckdb", "torch", "pyarrow", "numpy", "submitit"} & set(sys.modules
 
 @pytest.mark.parametrize("size", SIZES)
 def test_it_compiles_in_two_seconds(size: str) -> None:
-    """Python, its imports and the plan as text included; the best of three, for machines that are busy."""
+    """Of processor time, Python, its imports and the plan as text included; the best of three."""
     command = [sys.executable, "-c", PROGRAM, f"specs/opencoder_{size}.py"]
-    best = float("inf")
-    for _ in range(3):
-        start = time.perf_counter()
+
+    def compile_it() -> None:
         done = subprocess.run(command, cwd=ROOT, env={**os.environ}, capture_output=True, text=True, check=True)
-        best = min(best, time.perf_counter() - start)
         assert int(done.stdout) > 100_000
-        if best < 2:
-            break
-    assert best < 2, f"{best:.2f} s"
+
+    check(min(cpu_seconds(compile_it) for _ in range(3)), 2)
 
 
 def per_step(stage: StageSummary) -> set[int]:

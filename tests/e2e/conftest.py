@@ -96,7 +96,7 @@ class Project:
         env.pop("OCSPEC_STORE", None)
         env.pop("OCSPEC_TRACEBACK", None)
         command = [sys.executable, "-m", "ocspec.cli", *argv]
-        done = subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, timeout=900, check=False)
         return Result(done.returncode, done.stdout, done.stderr)
 
     def compile(self) -> Result:

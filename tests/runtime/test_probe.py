@@ -30,7 +30,7 @@ def ask(directory: Path, places: dict[str, Path], imports: list[str], **environm
     file.write_text(json.dumps({"token": "token", "places": wanted, "imports": imports, "gpus": 1}))
     command = [sys.executable, "-S", "-m", "runtime.probe", str(file)]
     done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(file.with_suffix(".answer").read_text())
@@ -45,8 +45,8 @@ def test_it_answers_where_nothing_is_installed(tmp_path: Path) -> None:
     tried = answer["places"]["store"]
     assert [tried[step] for step in ("seen", "written", "linked", "renamed")] == [""] * 4
     assert tried["free"] > 0
-    assert abs(tried["clock"]["host"] - tried["clock"]["files"]) < 1
     assert began <= tried["clock"]["host"] <= time.time()
+    assert began - 0.1 < tried["clock"]["files"] <= time.time()  # clocks of files tick in steps
     assert answer["imports"]["json"] == ""
     assert "No module named 'attrs'" in answer["imports"]["attrs"]
     assert "No module named" in answer["imports"]["runtime.worker"]
@@ -62,7 +62,7 @@ def test_what_there_is_to_train_with_is_asked_of_training_nodes_only(tmp_path: P
     file = tmp_path / "request.json"
     file.write_text(json.dumps({**request, "training": True}))
     for flags in ([], ["-S"]):
-        subprocess.run([sys.executable, *flags, "-m", "runtime.probe", str(file)], cwd=ROOT, timeout=60, check=True)
+        subprocess.run([sys.executable, *flags, "-m", "runtime.probe", str(file)], cwd=ROOT, timeout=600, check=True)
         found = json.loads(file.with_suffix(".answer").read_text())["training"]
         if flags:
             assert "No module named 'attrs'" in found["error"] or "No module named 'attr'" in found["error"]

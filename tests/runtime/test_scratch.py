@@ -89,7 +89,7 @@ def test_a_worker_keeps_its_temporary_files_there(workbench: Workbench) -> None:
 
     def work(scratch: str) -> subprocess.CompletedProcess[str]:
         environ = {**os.environ, "OCSPEC_SCRATCH": scratch}
-        return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=6000, check=False)
 
     refused = work("/dev/null/scratch")
     assert refused.returncode == 1

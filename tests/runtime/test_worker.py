@@ -20,7 +20,7 @@ from runtime.journal import Journal
 from runtime.processes import start_of
 from runtime.run import Summary
 from runtime.task import Artifact
-from tests.runtime.children import wait_for
+from tests.runtime.children import PATIENCE_S, wait_for
 from tests.runtime.conftest import Workbench, tiny
 
 Finished = tuple[Workbench, Plan, Path, Summary]
@@ -29,7 +29,7 @@ Finished = tuple[Workbench, Plan, Path, Summary]
 def run_worker(path: Path, task: str, store: Path, *extra: str) -> subprocess.CompletedProcess[str]:
     """A worker process."""
     command = [sys.executable, "-m", "runtime.worker", str(path), task, "0", "--store", str(store), *extra]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=6000, check=False)
 
 
 def test_a_worker_process_runs_a_shard(workbench: Workbench) -> None:
@@ -48,7 +48,7 @@ def test_a_worker_loads_neither_the_language_nor_torch(workbench: Workbench) -> 
         f"run_shard({str(path)!r}, 'code/sign', 0, {str(workbench.store.root)!r});"
         "print(sorted({'pydantic', 'torch', 'submitit', 'ocspec.base'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=6000, check=True)
     assert done.stdout.strip() == "[]"
 
 
@@ -180,7 +180,7 @@ def test_no_space_is_one_message(workbench: Workbench) -> None:
         f"sys.argv = ['w', {str(path)!r}, 'code/sign', '0', '--store', {str(workbench.store.root)!r}];"
         "sys.exit(worker.main())"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("error: no space left for code/sign")
     assert workbench.store.find(plan.task("code/sign").fingerprint) is None
@@ -191,9 +191,9 @@ import functools, subprocess, sys, time
 from runtime import store, worker
 worker.Store = functools.partial(store.Store, renew_s=0.05)
 def stuck(*arguments):
-    child = subprocess.Popen(["sleep", "60"])
+    child = subprocess.Popen(["sleep", "600"])
     print(child.pid, flush=True)
-    time.sleep(60)
+    time.sleep(600)
 worker._work = stuck
 sys.argv = ["w", {plan!r}, "code/sign", "0", "--store", {store!r}]
 sys.exit(worker.main())
@@ -211,7 +211,7 @@ def test_a_worker_that_lost_its_shard_ends_with_all_that_it_started(workbench: W
         child = int(loser.stdout.readline())
         (lease,) = (workbench.store.root / "locks").glob("*/0.lease")
         (lease / "2").write_text("{}")
-        assert loser.wait(20) == 76
+        assert loser.wait(PATIENCE_S) == 76
         said = loser.stderr.read()
     assert said.startswith("error: code/sign shard 0: ") and "lost 0.lease to another process" in said
     assert "Traceback" not in said

@@ -54,7 +54,7 @@ def build(*arguments: str | Path, torch: Path | None = None, **environment: str 
     environ = {name: value for name, value in os.environ.items() if name not in {"CUDA_HOME", "TORCH_CUDA_ARCH_LIST"}}
     environ |= {"PYTHONPATH": str(torch or "")} | {name: str(value) for name, value in environment.items()}
     command = ["sh", str(SCRIPT), "--check", "--python", sys.executable, *map(str, arguments)]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=600, check=False)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -127,7 +127,7 @@ def _run_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1800,
         check=False,
     )
     return directory, Result(done.returncode, done.stdout, done.stderr)

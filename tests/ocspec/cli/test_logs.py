@@ -175,7 +175,7 @@ def test_ctrl_c_ends_the_following_of_a_task_that_has_no_log_yet(ocspec, spec: P
         assert process.stderr is not None
         assert process.stderr.readline() == "code/sign is missing; waiting for its log\n"
         process.send_signal(2)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
         assert "Traceback" not in process.stderr.read()
 
 

@@ -124,8 +124,9 @@ def test_what_is_wrong_is_said_with_its_fix(
 def test_clocks_are_compared(answered: Probe, host: float, files: float, verdict: str, words: str) -> None:
     """By files that both write, and by the moment at which the node was asked."""
     assert answered.answer is not None
-    clock = answered.answer["places"]["store"]["clock"]
-    answered.answer["places"]["store"]["clock"] = {"host": clock["host"] + host, "files": clock["files"] + files}
+    there = answered.submitted + host  # without what passed in between, which is no skew
+    clock = {"host": there, "files": answered.submitted + answered.places["store"].ahead + files}
+    answered.answer["places"]["store"]["clock"] = clock
     found = said(answered)["clock"]
     assert found.verdict == verdict
     assert words in found.found

@@ -114,9 +114,15 @@ def test_a_source_that_moved_since_is_refused_once(ocspec, spec: Path) -> None:
 
 
 def test_ctrl_c_stops_and_says_what_is_kept(ocspec, spec: Path) -> None:
+    """In the middle of the second task, which never ends by itself."""
     ocspec("compile", str(spec))
+    program = Path("python").resolve()
+    endless = 'case "$*" in *" code/hold-out "*) exec sleep 600;; esac'
+    program.write_text(f'#!/bin/sh\n{endless}\nexec "{sys.executable}" "$@"\n')
+    program.chmod(0o755)
+    write_profile('python = "./python"', task_class="data")
     with subprocess.Popen(
-        [sys.executable, "-m", "ocspec.cli", "submit"],
+        [sys.executable, "-m", "ocspec.cli", "submit", "--profile", "two"],
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -144,9 +150,9 @@ def test_a_plan_whose_base_is_gone_is_refused(ocspec, spec: Path) -> None:
     assert "compile the spec again" in result.err
 
 
-def write_profile(*lines: str) -> None:
-    """A profile `two` whose training class says these lines."""
-    Path("ocspec.toml").write_text("\n".join(["[profiles.two.classes.train]", *lines, ""]))
+def write_profile(*lines: str, task_class: str = "train") -> None:
+    """A profile `two` of which one class says these lines."""
+    Path("ocspec.toml").write_text("\n".join([f"[profiles.two.classes.{task_class}]", *lines, ""]))
 
 
 def test_a_class_is_run_by_the_python_that_its_profile_names(ocspec, built: Path) -> None:

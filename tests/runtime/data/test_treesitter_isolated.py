@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from runtime.data import treesitter
 from runtime.data.instruct import pairs
 from runtime.data.signals import SignalValues
 from runtime.data.treesitter import child, isolated
+from tests.runtime.children import wait_for
 
 GOOD = b"int main(void) { return 0; }\n"
 linux = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA bounds all memory on Linux only")
@@ -187,16 +187,13 @@ def test_the_child_dies_with_its_parent():
     """Also where that is killed."""
     code = (
         "import os, time; from runtime.data.treesitter import isolated\n"
-        "print(isolated.call(os.getpid), flush=True); time.sleep(60)"
+        "print(isolated.call(os.getpid), flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
         number = int(parent.stdout.readline())
         assert _lives(number)
         parent.kill()
-    deadline = time.monotonic() + 10
-    while _lives(number) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not _lives(number)
+    wait_for(lambda: not _lives(number))
 
 
 def _lives(number: int) -> bool:

@@ -73,7 +73,7 @@ def answer(code: str, *path: Path) -> Any:
         env={**os.environ, "PYTHONPATH": places},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=6000,
         check=False,
     )
     assert done.returncode == 0, done.stderr
