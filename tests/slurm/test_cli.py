@@ -98,7 +98,7 @@ def test_submit_returns_and_status_and_logs_follow_from_elsewhere(place, tmp_pat
     assert "ocspec logs TASK --follow" in err
     here.begun("code/sign", 0)
     shown = here("status", ".")[0]
-    assert re.search(r"^  code/sign +running +[\d.]+ s  .*\d+ on n\d", shown, re.MULTILINE), shown
+    assert re.search(r"^  code/sign +running +[\d.]+ (min \d+ )?s  .*\d+ on n\d", shown, re.MULTILINE), shown
     assert re.search(r"^  code/group +queued \(Dependency\) ", shown, re.MULTILINE), shown
     assert max(map(len, shown.splitlines())) <= 80
     follower = here.start("logs", "code/sign", ".", "--follow", "--shard", "1")
