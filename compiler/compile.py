@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from compiler.cost.size import source_summaries
 from compiler.draft import NO_PINS, Draft, Pins
 from compiler.findings import AS_EACH_RULE_SAYS, Severities
 from compiler.passes import PASSES
@@ -60,4 +61,5 @@ def plan_from(draft: Draft) -> Plan:
         parameters_without_embeddings=shape.parameters - shape.embedding_parameters,
         stages=draft.stages,
         deduplication=draft.deduplication,
+        sources=source_summaries(draft),
     )

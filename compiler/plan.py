@@ -73,6 +73,22 @@ class Task:
 
 
 @attrs.frozen(kw_only=True)
+class SourceSummary:
+    """What was known of a source when the plan was made: what it declares, and what its files tell; None: not known.
+
+    `documents` are declared, else rows of Parquet. `text_bytes` and `tokens` are declared. `stored_bytes` are those of
+    the files, as `format` keeps them. Sizes are for estimates alone: no task is identified by them.
+    """
+
+    name: str
+    format: str = ""
+    documents: int | None = None
+    text_bytes: int | None = None
+    tokens: int | None = None
+    stored_bytes: int | None = None
+
+
+@attrs.frozen(kw_only=True)
 class StageSummary:
     """A stage in plain integers."""
 
@@ -131,6 +147,7 @@ class Plan:
     stages: tuple[StageSummary, ...]
     deduplication: tuple[DedupSummary, ...] = ()
     delta: tuple[Delta, ...] = ()
+    sources: tuple[SourceSummary, ...] = ()
     format_version: int = FORMAT_VERSION
 
     def task(self, task_id: str) -> Task:

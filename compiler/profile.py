@@ -65,9 +65,9 @@ class Settings:
 
     `python` is a name that is looked up in PATH, or a path; `load_profile` makes it a whole one.
     `minutes`, `cpus` and `memory_mb` are of one job and one node. `gpus_per_node` is how many a node has: training on
-    more is spread over several. `device` is their type, for estimates alone. `environment` holds values, `env:NAME` of the submitting process or `file:PATH` on the
-    node. `max_parallel_shards` is of one array, `shards_per_job` how many run one after another in a job; 0: no limit,
-    and chosen from the plan's estimate.
+    more is spread over several. `device` is their type, for estimates alone. `environment` holds values, `env:NAME` of
+    the submitting process or `file:PATH` on the node. `max_parallel_shards` is of one array, `shards_per_job` how many
+    run one after another in a job; 0: no limit, and chosen from the plan's estimate.
     """
 
     partition: str | None = None

@@ -22,6 +22,7 @@ Models of less than SMALL parameters keep no GPU busy, and how far they fall sho
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Literal, get_args
 
 import attrs
@@ -39,7 +40,7 @@ CPU_FLOPS = 46e9
 
 @attrs.frozen
 class Device:
-    """`peak` FLOP/s, `memory_mb` (10^6 bytes), and the share of the peak that training reaches."""
+    """`peak` FLOP/s, `memory_mb` (of 2^20 bytes, as nvidia-smi has it), and the share of the peak that is reached."""
 
     name: str
     peak: float
@@ -48,10 +49,10 @@ class Device:
 
 
 DEVICES: dict[str, Device] = {
-    "A100": Device("A100", 312e12, 80_000, Interval(0.28, 0.55)),
-    "H100": Device("H100", 989e12, 80_000, Interval(0.30, 0.48)),
-    "H800": Device("H800", 989e12, 80_000, Interval(0.20, 0.39)),
-    "H200": Device("H200", 989e12, 141_000, Interval(0.30, 0.48)),
+    "A100": Device("A100", 312e12, 81_920, Interval(0.28, 0.55)),
+    "H100": Device("H100", 989e12, 81_559, Interval(0.30, 0.48)),
+    "H800": Device("H800", 989e12, 81_559, Interval(0.20, 0.39)),
+    "H200": Device("H200", 989e12, 143_771, Interval(0.30, 0.48)),
     "cpu": Device("cpu", CPU_FLOPS, None, Interval(0.5, 2.0)),
 }
 """By type; a processor's speed is not known of another machine, so that its interval is wide."""
@@ -59,8 +60,8 @@ DEVICES: dict[str, Device] = {
 GPUS = tuple(name for name in get_args(DeviceType) if name != "cpu")
 
 
-def speed(device: str | None, parameters: int) -> Interval:
-    """Model FLOP/s of one device; None: any GPU that is known.
+def speed(device: str | None, parameters: int, measured: Interval | None = None) -> Interval:
+    """Model FLOP/s of one device, with the share of the peak that was measured where it was; None: any known GPU.
 
     >>> speed("H100", 8_000_000_000)
     Interval(low=296700000000000.0, high=474720000000000.0)
@@ -68,10 +69,10 @@ def speed(device: str | None, parameters: int) -> Interval:
     True
     """
     if device is None:
-        first, *others = (speed(name, parameters) for name in GPUS)
-        for other in others:
-            first = first.hull(other)
-        return first
+        every = [speed(name, parameters) for name in GPUS]
+        return reduce(Interval.hull, every)
     known = DEVICES[device]
+    if measured:
+        return measured * known.peak
     reached = known.utilization * known.peak
     return reached.or_less() if device != "cpu" and parameters < SMALL else reached

@@ -91,6 +91,14 @@ class Interval:
         """At least this, and nothing bounds it."""
         return Interval(self.low, math.inf)
 
+    def whole(self) -> Interval:
+        """The whole numbers that hold it.
+
+        >>> Interval(0.8, 3.2).whole()
+        Interval(low=0, high=4)
+        """
+        return Interval(math.floor(self.low), math.ceil(self.high) if self.is_known else math.inf)
+
     def at_most(self, bound: float) -> Interval:
         """It is known not to be above a bound as well."""
         return Interval(min(self.low, bound), min(self.high, bound))

@@ -154,14 +154,14 @@ def _megatron_layer(job: TrainJob) -> float:
 def _torch_layer(job: TrainJob) -> float:
     """As it is written in runtime/training/model.py, eager: a norm keeps what it scales, and its block's input: 4h.
 
-    q, k, v, the result of attention and the copy of it with its heads together: 3ad + 2kd; gate, its silu, up and
-    their product: 4f. `selective` keeps of attention its input alone.
+    q, k, v and the result of attention: 2ad + 2kd; gate, its silu, up and their product: 4f; a number for each norm and
+    head. `selective` keeps of attention its input alone. Autograd is counted in tests/runtime/training/test_kept.py.
     """
     model, tensor = job.model, job.parallelism.tensor
-    attention = 3 * _width(model) + 2 * model.num_kv_heads * model.head_dim
+    attention = 2 * _width(model) + 2 * model.num_kv_heads * model.head_dim + model.num_heads
     if job.recompute == "selective":
         attention = 0
-    return 4 * model.hidden_size + (attention + 4 * model.intermediate_size) / tensor
+    return 4 * model.hidden_size + 2 + (attention + 4 * model.intermediate_size) / tensor
 
 
 def _width(model: ModelShape) -> int:

@@ -15,16 +15,23 @@ Rates are those of benchmarks/RESULTS.md on `epyc2`, start-up taken off; an MB i
     PER_DOCUMENT   507,197 documents in one shard on two processors, less what 85,482 take
     SELECT, PACK   4.6 s for 3,617 MB and 1.9 s for 78 M tokens, on two processors
     TRAIN_BPE      7.8 s for 20 MB and a vocabulary of 32,768
-    CPU_FLOPS      the four stages of the miniature, 1.446e13 FLOPs, in 156 s on two processors, fp32
+
+Rates were measured on one kind of machine; of another it is only taken that it is no more than SLOWER times as slow
+or as fast, until a past run there has told (`Calibration`). Speeds of training are in `devices.py`.
 """
 
 from __future__ import annotations
 
+import attrs
+
 from compiler import ir
+from compiler.cost.devices import speed
 from compiler.cost.disk import BYTES_A_TOKEN, FILES_A_REPOSITORY
-from compiler.cost.flops import training_flops
+from compiler.cost.flops import executed_flops, training_flops
+from compiler.cost.interval import UNKNOWN, Interval
 from compiler.cost.size import Size
 from compiler.plan import Resources
+from compiler.trainjob import TrainJob
 
 STARTUP = 1.0
 TRAIN_STARTUP = 2.0  # torch, the model and its first step, beside STARTUP
@@ -43,15 +50,26 @@ PER_DOCUMENT: dict[type[ir.Operator], float] = {ir.DropTwins: 1.9e-6, ir.Cluster
 
 PACK = 2.1e-8  # for a token
 
-CPU_FLOPS = 46e9
-"""FLOP/s of training on one processor."""
+SLOWER = 2.0
+"""A processor of another machine may be so many times as fast or as slow as the one that was measured."""
 
-GPU_FLOPS = 300e12
-"""FLOP/s of training on one device of a full-size job: 0.30 of the 989e12 of an H100 or H800 SXM in dense bf16.
 
-Between what OpenCoder reports (arXiv 2411.04905), counted as in `flops.py`: the 8B took 96,000 hours of H100 for
-1.292e23 FLOPs (374e12, 0.38 of the peak), the 1.5B 28,034 hours of H800 for 2.445e22 (242e12, 0.24).
-"""
+@attrs.frozen(kw_only=True)
+class Load:
+    """What goes into a task: documents, bytes of their text and tokens, as far as it works on them."""
+
+    documents: Interval = UNKNOWN
+    text: Interval = UNKNOWN
+    tokens: Interval = UNKNOWN
+
+    @classmethod
+    def of(cls, size: Size) -> Load:
+        """A data set as it is read, whose tokens are as few bytes as they may be."""
+        return cls(
+            documents=Interval.exact(size.documents),
+            text=Interval.exact(size.bytes),
+            tokens=Interval.exact(size.bytes / BYTES_A_TOKEN),
+        )
 
 
 def shard_seconds(
@@ -59,30 +77,78 @@ def shard_seconds(
 ) -> float | None:
     """Wall seconds of one of `shards` shards that has what it asked for; None where that is not known.
 
-    `size` is that of the data set as it is read, `parameters` are those of the model that is measured.
+    `size` is that of the data set as it is read, `parameters` are those of the model that is measured. Of a training
+    job on devices of an unknown type it is the middle of what may be.
 
     >>> round(shard_seconds(ir.Refine(dataset="d", readers=()), Size(1_000, 10_000_000_000), 100, Resources()), 1)
     2.0
     >>> shard_seconds(ir.Encode(dataset="d"), None, 1, Resources())
     """
-    work = _work(op, size, shards, asked, parameters)
-    return None if work is None else STARTUP + work
-
-
-def _work(op: ir.Operator, size: Size | None, shards: int, asked: Resources, parameters: int | None) -> float | None:
-    """Seconds after the start of the worker."""
     if isinstance(op, ir.TrainOp):
-        return TRAIN_STARTUP + training_flops(op.job) / _flops_a_second(asked)
+        training = training_seconds(op.job, asked)
+        return STARTUP + training.middle if training.is_known else None
     if isinstance(op, ir.BitsPerByte):
-        return _scoring(op, asked, parameters)
+        scoring = scoring_seconds(op, asked, parameters)
+        return STARTUP + scoring.middle if scoring.is_known else None
+    work = measured_work(op, Load() if size is None else Load.of(size), shards)
+    return STARTUP + work.high if work is not None and work.is_known else None
+
+
+# ---------------------------------------------------------------- training and scoring
+
+
+def device_of(asked: Resources, named: str | None) -> str | None:
+    """The type of device that a task runs on: processors where it asks for no GPU, else what the profile names."""
+    return named if asked.gpus else "cpu"
+
+
+def training_seconds(
+    job: TrainJob, asked: Resources, device: str | None = None, measured: Interval | None = None
+) -> Interval:
+    """Wall seconds of a training job on all its devices, of a type that is named or not, its start-up included.
+
+    `measured` is the share of the peak that past runs reached. Operations that are computed again count in full where
+    it is slow: a GPU that computes whole layers again has been seen to lose less than that by it.
+    """
+    fast = speed(device_of(asked, device), job.model.parameters, measured) * _devices(asked)
+    return TRAIN_STARTUP + Interval(training_flops(job), executed_flops(job)) / fast
+
+
+def scoring_seconds(
+    op: ir.BitsPerByte, asked: Resources, parameters: int | None, measured: Interval | None = None
+) -> Interval:
+    """Forward passes over windows that overlap by half, so that every token is read twice; 2 FLOPs a parameter."""
+    if not op.max_bytes or parameters is None:
+        return UNKNOWN
+    flops = Interval.exact(2 * op.max_bytes / BYTES_A_TOKEN * 2 * parameters)
+    fast = speed(device_of(asked, None), parameters, measured) * _devices(asked)
+    return TRAIN_STARTUP + flops / fast
+
+
+def _devices(asked: Resources) -> int:
+    return (asked.gpus or asked.cpus) * asked.nodes
+
+
+# ---------------------------------------------------------------- data
+
+
+def work(op: ir.Operator, load: Load, shards: int) -> tuple[Interval, Interval]:
+    """Units of work of one shard, and seconds for a unit.
+
+    Where rates were measured the units are seconds by them. Else they are packages, documents, bytes or tokens, what a
+    unit takes is not known, and past runs must tell.
+    """
+    units = measured_work(op, load, shards)
+    if units is not None:
+        return units, Interval.about(1, SLOWER)
+    return _units(op, load) / shards, UNKNOWN
+
+
+def measured_work(op: ir.Operator, load: Load, shards: int) -> Interval | None:
+    """Seconds of one shard by the rates above, without its start; None where none was measured."""
     if isinstance(op, ir.TrainBPE):
-        return op.sample_bytes / MB * TRAIN_BPE
-    return None if size is None else _reading(op, size, shards)
-
-
-def _reading(op: ir.Operator, size: Size, shards: int) -> float | None:
-    """Steps over a data set of known size: by bytes where they read text, by documents where they do not."""
-    megabytes = size.bytes / MB / shards
+        return load.text.at_most(op.sample_bytes) * (TRAIN_BPE / MB)
+    megabytes = load.text / (MB * shards)
     if isinstance(op, ir.Sign):
         permutations = sum(key.bands * key.rows for key in op.near)
         return megabytes * (SIGN + permutations * SIGN_PERMUTATION)
@@ -95,23 +161,23 @@ def _reading(op: ir.Operator, size: Size, shards: int) -> float | None:
     if isinstance(op, ir.Select):
         return megabytes * SELECT
     if isinstance(op, ir.Pack):
-        return size.bytes / BYTES_A_TOKEN * PACK
+        return load.tokens * PACK
     if isinstance(op, ir.Edges):
         bands = op.bands + op.exact
-        items = size.documents / (FILES_A_REPOSITORY if op.granularity == "repository" else 1)
-        return items * max(1.0, bands / shards) * (EDGES_READ + EDGES_GROUP / max(1, shards // max(1, bands)))
+        items = load.documents / (FILES_A_REPOSITORY if op.granularity == "repository" else 1)
+        return items * (max(1.0, bands / shards) * (EDGES_READ + EDGES_GROUP / max(1, shards // max(1, bands))))
     rate = PER_DOCUMENT.get(type(op))
-    return None if rate is None else size.documents * rate
+    return None if rate is None else load.documents * rate
 
 
-def _scoring(op: ir.BitsPerByte, asked: Resources, parameters: int | None) -> float | None:
-    """Forward passes over windows that overlap by half, so that every token is read twice; 2 FLOPs a parameter."""
-    if not op.max_bytes or parameters is None:
-        return None
-    tokens = 2 * op.max_bytes / BYTES_A_TOKEN
-    return TRAIN_STARTUP + tokens * 2 * parameters / _flops_a_second(asked)
-
-
-def _flops_a_second(asked: Resources) -> float:
-    """Of all devices of a job, or of its processors where it asks for no device."""
-    return asked.gpus * asked.nodes * GPU_FLOPS if asked.gpus else asked.cpus * asked.nodes * CPU_FLOPS
+def _units(op: ir.Operator, load: Load) -> Interval:
+    """What an operator whose speed was never measured works through."""
+    if isinstance(op, ir.FetchPackages):
+        return Interval.exact(len(op.packages))
+    if isinstance(op, ir.Draw):
+        return Interval.exact(sum(phase.instances for phase in op.phases))
+    if isinstance(op, ir.DrawSamples):
+        return Interval.exact(op.steps * op.global_batch)
+    if isinstance(op, ir.NGram):
+        return load.tokens
+    return load.text if load.text.is_known else load.documents

@@ -101,10 +101,10 @@ def test_tied_embeddings_are_on_both_ends() -> None:
 
 
 def test_torch_keeps_fp32_weights_and_no_logits() -> None:
-    """4 bytes each of weight and gradient, 8 of moments; eager SwiGLU keeps four wide tensors."""
+    """4 bytes each of weight and gradient, 8 of moments; eager SwiGLU keeps four wide tensors, norms a number each."""
     found, parameters = rank_memory(job(backend="torch"), element=4), SHAPE.parameters
     assert (found.weights, found.gradients, found.optimizer) == (4 * parameters, 4 * parameters, 8 * parameters)
-    assert found.activations == 20 * 2 * 4 * (4 * 8 + 3 * 8 + 2 * 4 + 4 * 12)
+    assert found.activations == 20 * 2 * 4 * (4 * 8 + 2 + 2 * 8 + 2 * 4 + 4 + 4 * 12)
     assert found.logits == 20 * 2 * 8 * 4
 
 

@@ -13,13 +13,31 @@ from hypothesis import strategies as st
 
 from compiler import ir, plan
 from compiler.compile import compile_experiment
+from compiler.cost.devices import speed
 from compiler.cost.flops import training_flops
 from compiler.cost.size import Size
-from compiler.cost.time import GPU_FLOPS, STARTUP, shard_seconds
+from compiler.cost.time import STARTUP, shard_seconds, training_seconds
 from compiler.passes.place import is_training
 from compiler.plan import Plan, Resources
 from compiler.quality_rules import DEFAULT_RULES
+from compiler.trainjob import BatchPhase, ModelShape, SchedulePhase, TrainJob
 from ocspec import Declared, Experiment, Parquet
+
+
+def job() -> TrainJob:
+    """A job of 10,000 parameters."""
+    shape = ModelShape(
+        vocab_size=64, hidden_size=32, intermediate_size=64, num_layers=1, num_heads=2, num_kv_heads=2, head_dim=16,
+        max_positions=16,
+    )  # fmt: skip
+    return TrainJob(
+        stage="base",
+        kind="pretrain",
+        model=shape,
+        schedule=(SchedulePhase(shape="constant", steps=3, start=1e-3, end=1e-3),),
+        batches=(BatchPhase(steps=3, global_batch=4, sequence_length=16),),
+    )
+
 
 MEDIUM, LARGE = Size(85_482, 597_700_000), Size(507_197, 3_617_400_000)
 TWO = Resources(cpus=2)
@@ -61,18 +79,38 @@ def test_training_of_the_miniature(mini_plan: Plan) -> None:
 
 
 @pytest.mark.parametrize(("name", "reported"), [("8b", 96_000), ("1_5b", 28_034)])
-def test_gpu_hours_are_those_that_opencoder_reports(full_scale: dict[str, Plan], name: str, reported: int) -> None:
-    """For pretraining and annealing, within a quarter."""
+def test_gpu_hours_of_opencoder_on_an_unknown_device(full_scale: dict[str, Plan], name: str, reported: int) -> None:
+    """The plan's own figure knows no device: within twice what is reported for pretraining and annealing."""
     tasks = [full_scale[name].task(f"{stage}/train") for stage in ("pretrain", "anneal")]
     hours = sum(t.resources.seconds * t.resources.gpus * t.resources.nodes for t in tasks) / 3600
-    assert hours == pytest.approx(reported, rel=0.25)
+    assert reported / 2 < hours < reported * 2
 
 
 def test_all_devices_of_a_job_count(full_scale: dict[str, Plan]) -> None:
     """Also those of other nodes."""
     task = full_scale["8b"].task("pretrain/train")
-    used = shard_seconds(task.op, None, 1, task.resources) * GPU_FLOPS * task.op.job.parallelism.devices
-    assert used == pytest.approx(training_flops(task.op.job), rel=0.001)
+    job = task.op.job
+    seconds = training_seconds(job, task.resources, "H100") * job.parallelism.devices
+    assert seconds.low == pytest.approx(training_flops(job) / speed("H100", job.model.parameters).high, rel=0.001)
+    assert seconds.high == pytest.approx(training_flops(job) / speed("H100", job.model.parameters).low, rel=0.001)
+
+
+def test_recomputation_costs_up_to_what_it_repeats(full_scale: dict[str, Plan]) -> None:
+    """A GPU may hide it; it is never faster."""
+    task = full_scale["8b"].task("pretrain/train")
+    none, full = (
+        training_seconds(attrs.evolve(task.op.job, recompute=mode), task.resources, "H100") for mode in ("none", "full")
+    )
+    assert none.low == full.low
+    assert 1.2 < full.high / none.high < 4 / 3
+
+
+def test_a_small_model_on_a_gpu_has_no_upper_bound() -> None:
+    """It does not keep the device busy; how far it falls short is not known, so a plan has no seconds for it."""
+    op = ir.TrainTorch(job=job())
+    assert not training_seconds(op.job, Resources(gpus=1), "H100").is_known
+    assert shard_seconds(op, None, 1, Resources(gpus=1)) is None
+    assert shard_seconds(op, None, 1, Resources()) is not None
 
 
 @given(st.sampled_from(READERS), st.integers(0, 10**9), st.integers(0, 10**15), st.integers(1, 5000))

@@ -1,0 +1,199 @@
+"""What flows into and out of every task of a plan, as bounds, and the bytes that are read and written on the way.
+
+Not what it costs: `estimate.py` makes times and memory of it. What a built artefact told goes before what is supposed.
+
+Sizes of artefacts are from the miniature's manifests (2026-11-30) and from how their files are made: a row of keys has
+32 bytes of hash and 8 for each band (151 were written for 16 bands), a row of verdicts 5 to 31 bytes, a token in a
+table 0.9, text 1/4.2 of its bytes. Megatron's .bin has 2 or 4 bytes a token and its .idx 20 a document and 42 beside
+them (runtime/data/indexed.py), a drawn sequence 16; both are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from compiler import ir
+from compiler.cost.calibration import Calibration
+from compiler.cost.flow import NO_FLOW, Flow, mean_text, together
+from compiler.cost.interval import NOTHING, UNKNOWN, Interval
+from compiler.cost.size import DOCUMENT_BOUNDS, source_bounds
+from compiler.cost.tokens import bytes_a_token, tokens_of
+from compiler.plan import Plan, SourceSummary, Task
+
+VERDICT = Interval(4, 60)
+EDGE = 16  # bytes at most of a pair of positions
+TOKEN = Interval(0.7, 4)
+TEXT = Interval(1 / 8, 1 / 3)
+VOCABULARY_ENTRY = Interval(30, 120)
+DRAWN = 16
+SMALLEST_WIDE_VOCABULARY = 65_501  # Megatron writes uint16 below it, else int32
+SELECTIONS = ir.Downsample | ir.Select | ir.Decontaminate
+VERDICTS = ir.DropTwins | ir.Cluster | SELECTIONS
+
+
+@attrs.frozen(kw_only=True)
+class Step:
+    """One task's part: what goes in, what comes out, and the bytes of all that it is given."""
+
+    into: Flow
+    out: Flow
+    bytes_read: Interval
+
+
+def walk(plan: Plan, calibration: Calibration) -> dict[str, Step]:
+    """Every task's step by its id, in the plan's order."""
+    steps: dict[str, Step] = {}
+    sources = {source.name: source for source in plan.sources}
+    for task in plan.tasks:
+        inputs = {item: steps[item.task].out for item in task.inputs}
+        by_role: dict[str, list[Flow]] = {}
+        for item, flow in inputs.items():
+            by_role.setdefault(item.role, []).append(flow)
+        read, stored = sources_read(task.op, by_role, sources, bytes_a_token(vocabulary(plan)))
+        into = inflow(task.op, by_role, read)
+        out = outflow(task.op, into, vocabulary(plan), calibration.bytes_per_token, languages_of(plan, task))
+        facts = calibration.known.get(task.fingerprint)
+        out = out.known(facts)
+        if isinstance(task.op, VERDICTS) and (facts is None or facts.text_bytes is None):
+            out = attrs.evolve(out, text=mean_text(out.documents, into))
+        given = together({item.task: flow for item, flow in inputs.items()}.values()).written
+        steps[task.id] = Step(into=into, out=out, bytes_read=given + stored)
+    return steps
+
+
+def vocabulary(plan: Plan) -> int:
+    """Ids of the tokenizer."""
+    ops = (task.op for task in plan.tasks)
+    return next((op.vocab_size for op in ops if isinstance(op, ir.TrainBPE | ir.ImportTokenizer)), 0)
+
+
+def languages_of(plan: Plan, task: Task) -> tuple[str, ...]:
+    """The languages that are let into a task's data set; none where all are."""
+    if not isinstance(task.op, ir.Encode):
+        return ()
+    before = {task.id}
+    for other in reversed(plan.tasks):  # each stands after all that it reads
+        if other.id in before:
+            before |= set(other.upstream)
+    admitted = (t.op.admit for t in plan.tasks if t.id in before and isinstance(t.op, ir.Sign))
+    found = [admit.languages if admit else () for admit in admitted]
+    return tuple(sorted({name for names in found for name in names})) if all(found) else ()
+
+
+def sources_read(
+    op: ir.Operator,
+    by_role: Mapping[str, list[Flow]],
+    sources: Mapping[str, SourceSummary],
+    ratio: Interval = UNKNOWN,
+) -> tuple[Flow, Interval]:
+    """Documents that an operator reads from outside and from tasks that fetched them, and the bytes of the former.
+
+    `ratio` is bytes of text for a token, for sources of which nothing but the tokens is declared.
+    """
+    found, stored = [NO_FLOW], NOTHING
+    for reader in getattr(op, "readers", ()):
+        summary = sources.get(reader.source)
+        if reader.format == "documents":
+            found += by_role.get(f"fetched:{reader.source}", [Flow()])
+        elif summary is None:  # a plan of a version that noted no sources, or the seed of a crawl
+            found, stored = [*found, Flow()], UNKNOWN
+        else:
+            found.append(_source(summary, ratio))
+            stored = stored + (UNKNOWN if summary.stored_bytes is None else Interval.exact(summary.stored_bytes))
+    return together(found), stored
+
+
+def _source(summary: SourceSummary, ratio: Interval) -> Flow:
+    documents, text = source_bounds(summary)
+    if summary.tokens is None:
+        return Flow(documents=documents, text=text)
+    tokens = Interval.exact(summary.tokens)
+    if not text.is_known and ratio.is_known:
+        text = tokens * ratio
+        documents = documents if documents.is_known else text / DOCUMENT_BOUNDS
+    return Flow(documents=documents, text=text, tokens=tokens)
+
+
+def inflow(op: ir.Operator, by_role: Mapping[str, list[Flow]], read: Flow) -> Flow:
+    """What an operator works on: the last say about which documents are left goes before the documents themselves."""
+    if isinstance(op, ir.TrainOp | ir.ImportTokenizer | ir.Draw | ir.DrawSamples):
+        return NO_FLOW
+    if isinstance(op, ir.FetchPackages | ir.ReadPairs):
+        return Flow()
+    if "kept" in by_role:
+        return together(by_role["kept"])
+    if getattr(op, "readers", ()):
+        return read
+    for role in ("tokens", "pairs", "keys"):
+        if role in by_role:
+            return together(by_role[role])
+    chosen = {role.partition(":")[2]: flows for role, flows in by_role.items() if role.startswith("documents")}
+    chosen |= {role.partition(":")[2]: flows for role, flows in by_role.items() if role.startswith("selection")}
+    several = [flow for role, flows in by_role.items() if role.startswith("tokens:") for flow in flows]
+    flows = several or [flow for flows in chosen.values() for flow in flows]
+    return together(flows) if flows else Flow()
+
+
+def outflow(
+    op: ir.Operator, into: Flow, vocab: int, measured: Mapping[str, Interval], languages: tuple[str, ...]
+) -> Flow:
+    """What an operator makes of it, before anything of it was built."""
+    if isinstance(op, ir.Sign):
+        bands = sum(key.bands for key in op.near)
+        return attrs.evolve(into.survivors(), written=into.documents * Interval.about(30 + 8 * bands, 2))
+    if isinstance(op, VERDICTS):
+        return attrs.evolve(into.survivors(), written=into.documents * VERDICT)
+    if isinstance(op, ir.Edges):
+        most = into.documents * (EDGE * (op.bands + op.exact))
+        return attrs.evolve(into, written=most.or_less())
+    if isinstance(op, ir.Refine | ir.RecallWeb):
+        kept = into.survivors()
+        return attrs.evolve(kept, written=kept.text * TEXT)
+    if isinstance(op, ir.Encode):
+        return _encoded(into, bytes_a_token(vocab, languages, measured))
+    if isinstance(op, ir.Pack):
+        width = 4 if vocab >= SMALLEST_WIDE_VOCABULARY else 2
+        return attrs.evolve(into, written=into.tokens * width + into.documents * 20 + 42)
+    return _trained_on(op)
+
+
+def _encoded(into: Flow, ratio: Interval) -> Flow:
+    """Held-out documents are left out, so that all of them is the most; declared tokens are a bound, too."""
+    kept = into.survivors()
+    tokens = tokens_of(kept.text, ratio) + kept.documents  # one ends each document
+    tokens = tokens.at_most(into.tokens.high)
+    return Flow(documents=kept.documents, text=kept.text, tokens=tokens, written=tokens * TOKEN)
+
+
+def _trained_on(op: ir.Operator) -> Flow:
+    """Tokenizers, draws and training: sizes that the spec alone tells."""
+    if isinstance(op, ir.TrainBPE | ir.ImportTokenizer):
+        return Flow(documents=NOTHING, text=NOTHING, tokens=NOTHING, written=op.vocab_size * VOCABULARY_ENTRY)
+    if isinstance(op, ir.Draw):
+        drawn = sum(phase.instances for phase in op.phases)
+        tokens = sum(phase.instances * phase.sequence_length for phase in op.phases)
+        return Flow(
+            documents=NOTHING, text=NOTHING, tokens=Interval.exact(tokens), written=Interval(0, 4096) + DRAWN * drawn
+        )
+    if isinstance(op, ir.DrawSamples):
+        drawn = op.steps * op.global_batch
+        tokens = drawn * op.sequence_length
+        return Flow(
+            documents=NOTHING, text=NOTHING, tokens=Interval.exact(tokens), written=Interval(0, 4096) + DRAWN * drawn
+        )
+    if isinstance(op, ir.TrainOp):
+        return Flow(documents=NOTHING, text=NOTHING, tokens=Interval.exact(op.job.tokens), written=_checkpoint(op))
+    return Flow()
+
+
+def _checkpoint(op: ir.TrainOp) -> Interval:
+    """Weights in bf16 or fp32 and the optimizer's state, with or without a master copy; the tokenizer; some text."""
+    model = op.job.model
+    return (
+        model.parameters * Interval(10, 16)
+        + model.vocab_size * Interval(0, VOCABULARY_ENTRY.high)
+        + op.job.steps * Interval(0, 1_000)
+        + Interval(0, 1_000_000)
+    )

@@ -1,0 +1,226 @@
+"""What past runs tell of the next: facts of built artefacts, and rates by operator, from the manifests of a store.
+
+It reads and changes nothing; what follows from it is `compiler.cost`'s. A manifest that cannot be read, or whose
+operator this version does not have, tells nothing and is passed over. Failed attempts leave no manifest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from functools import reduce
+from typing import Any
+
+import attrs
+
+from compiler import ir
+from compiler import plan as plans
+from compiler.cost.calibration import Calibration, Known
+from compiler.cost.devices import DEVICES, GPUS
+from compiler.cost.estimate import MEMORY_REPEATED, REPEATED
+from compiler.cost.flops import training_flops
+from compiler.cost.flow import Flow, mean_text
+from compiler.cost.interval import Interval
+from compiler.cost.time import TRAIN_STARTUP, Load, work
+from compiler.cost.walk import VERDICTS, inflow, sources_read, vocabulary
+from compiler.errors import UserError
+from compiler.ir import OPERATORS
+from compiler.plan import Plan, SourceSummary
+from runtime.store import MANIFEST, Store
+
+Manifest = Mapping[str, Any]
+COMPARABLE = 0.1  # of the most work: smaller tasks are start-up for the most part, and tell no rate
+
+
+def calibration(store: Store, plan: Plan) -> Calibration:
+    """What the store tells of a plan's tasks: of those that are built all, of others the rates of their kind."""
+    known = {
+        task.fingerprint: known_of(found.manifest) for task in plan.tasks if (found := store.find(task.fingerprint))
+    }
+    past = _Past.read(store, plan)
+    return Calibration(
+        known=known,
+        rates=_hulls(past.rates(), REPEATED),
+        memory=_hulls(past.memory(), MEMORY_REPEATED),
+        utilization=_hulls(past.utilization(store), REPEATED),
+        bytes_per_token=_hulls(past.bytes_per_token(vocabulary(plan)), 1.0),
+        processors=os.cpu_count(),
+    )
+
+
+def known_of(manifest: Manifest) -> Known:
+    """What a manifest counts."""
+    stats, shards = manifest["stats"], manifest["shards"]
+    counted = stats.get("documents")
+    if isinstance(counted, dict):  # where `kept` counts chunks
+        documents = counted["kept"]
+    else:
+        documents = next((stats[name] for name in ("kept", "documents", "pairs", "samples") if name in stats), None)
+    text = stats.get("bytes")
+    return Known(
+        documents=documents,
+        text_bytes=sum(text.values()) if isinstance(text, dict) else text,
+        tokens=stats.get("tokens"),
+        bytes_written=sum(output["bytes"] for output in manifest["outputs"].values()),
+        seconds=max(shard["seconds"] for shard in shards),
+        peak_memory_mb=max(shard["peak_memory_mb"] for shard in shards),
+    )
+
+
+@attrs.define
+class _Past:
+    """All that was ever built in a store, by key, each with its operator."""
+
+    manifests: dict[str, Manifest]
+    operators: dict[str, ir.Operator]
+    sources: dict[str, SourceSummary]
+    flows: dict[str, Flow] = attrs.field(factory=dict)
+
+    @classmethod
+    def read(cls, store: Store, plan: Plan) -> _Past:
+        """Of tasks of this plan the operator is the plan's, with how it was run; of others it is the manifest's."""
+        manifests = {found["key"]: found for found in _manifests(store)}
+        planned = {task.fingerprint: task.op for task in plan.tasks}
+        operators = {}
+        for key, found in manifests.items():
+            op = planned.get(found["fingerprint"]) or operator_of(found["preimage"])
+            if op is not None:
+                operators[key] = op
+        return cls(manifests, operators, {source.name: source for source in plan.sources})
+
+    def rates(self) -> Iterator[tuple[str, float]]:
+        """Seconds of a shard for a unit of its operator's work, of the larger tasks of each operator."""
+        found: dict[str, list[tuple[float, float]]] = {}
+        for key, op in self.operators.items():
+            into = self.inflow(key)
+            load = Load(documents=into.documents, text=into.text, tokens=into.tokens)
+            units, _ = work(op, load, len(self.manifests[key]["shards"]))
+            if units.is_known and units.middle > 0:
+                found.setdefault(op.op_id, []).append((units.middle, known_of(self.manifests[key]).seconds or 0.0))
+        for op_id, tasks in found.items():
+            most = max(units for units, _ in tasks)
+            yield from ((op_id, seconds / units) for units, seconds in tasks if units >= COMPARABLE * most)
+
+    def memory(self) -> Iterator[tuple[str, float]]:
+        """Peaks of shards in MB, by operator."""
+        for key, op in self.operators.items():
+            if not isinstance(op, ir.TrainOp):  # that is counted, and depends on the model
+                yield op.op_id, known_of(self.manifests[key]).peak_memory_mb or 0.0
+
+    def utilization(self, store: Store) -> Iterator[tuple[str, float]]:
+        """The share of the peak that training reached, by device and back end."""
+        for key, op in self.operators.items():
+            if isinstance(op, ir.TrainOp) and (device := _device(store, key)):
+                asked, known = self.manifests[key]["resources"], known_of(self.manifests[key])
+                devices = (asked["cpus"] if device == "cpu" else asked["gpus"]) * asked["nodes"]
+                seconds = (known.seconds or 0.0) - TRAIN_STARTUP
+                if devices and seconds > 0 and known.tokens == op.job.tokens:
+                    yield (
+                        f"{device}/{op.job.backend}",
+                        training_flops(op.job) / (seconds * DEVICES[device].peak * devices),
+                    )
+
+    def bytes_per_token(self, vocab_size: int) -> Iterator[tuple[str, Interval]]:
+        """Of texts that were encoded with a vocabulary of this size, whatever their language."""
+        for key, op in self.operators.items():
+            tokens = self.manifests[key]["stats"].get("tokens")
+            if isinstance(op, ir.Encode) and tokens and self._vocabulary(key) == vocab_size:
+                documents = Interval.exact(self.manifests[key]["stats"]["documents"])
+                text = mean_text(documents, self.inflow(key))
+                if text.is_known:
+                    yield "", text / tokens
+
+    def _vocabulary(self, key: str) -> int | None:
+        tokenizer = self.operators.get(self.manifests[key]["inputs"]["tokenizer"][0]["key"])
+        return getattr(tokenizer, "vocab_size", None)
+
+    def inflow(self, key: str) -> Flow:
+        """What went into a task that was built, as its inputs' manifests count it."""
+        op, by_role = self.operators[key], self._by_role(key)
+        read, _ = sources_read(op, by_role, self.sources)
+        return inflow(op, by_role, read)
+
+    def _by_role(self, key: str) -> dict[str, list[Flow]]:
+        inputs = self.manifests[key]["inputs"]
+        return {role: [self.flow(item["key"]) for item in items] for role, items in inputs.items()}
+
+    def flow(self, key: str) -> Flow:
+        """What a built task hands on; nothing is known of one that is gone or strange."""
+        if key not in self.operators:
+            return Flow()
+        if key not in self.flows:
+            out = Flow().known(known_of(self.manifests[key]))
+            if isinstance(self.operators[key], VERDICTS):
+                out = attrs.evolve(out, text=mean_text(out.documents, self.inflow(key)))
+            self.flows[key] = out
+        return self.flows[key]
+
+
+def operator_of(preimage: list[Any]) -> ir.Operator | None:
+    """The operator of a task's pre-image, without labels and how it was run; None where this version has it not.
+
+    >>> operator_of(["task", ["op", "text.encode/1", {}], ["map", []]])
+    Encode(dataset='')
+    >>> operator_of(["task", ["op", "text.encode/0", {}], ["map", []]])
+    """
+    try:
+        _, (_, name, fields), _ = preimage
+        op_id, _, version = name.rpartition("/")
+        cls: Any = OPERATORS[op_id]
+        labels = {field.name: "" for field in attrs.fields(cls) if field.metadata.get("role") == "doc"}
+        plain = {"op": op_id, "version": int(version), **labels, **_plain(fields)}
+        if "job" in plain:
+            plain["job"] = {"stage": "", **plain["job"]}
+        op: ir.Operator = plans.CONVERTER.structure(plain, ir.Operator)
+    except (KeyError, ValueError, TypeError, UserError, ExceptionGroup):
+        return None
+    return op
+
+
+def _plain(tree: Any) -> Any:
+    """The values of a canonical tree, as JSON has them."""
+    if isinstance(tree, dict):
+        return {name: _plain(value) for name, value in tree.items()}
+    tag, payload = tree[0], tree[-1]
+    if tag == "null":
+        return None
+    if tag == "bool":
+        return payload == "true"
+    if tag in {"int", "float"}:
+        return int(payload) if tag == "int" else float(payload)
+    if tag in {"seq", "set"}:
+        return [_plain(item) for item in payload]
+    if tag == "map":
+        return {_plain(key): _plain(value) for key, value in payload}
+    return _plain(payload) if tag == "part" else payload
+
+
+def _manifests(store: Store) -> Iterator[Manifest]:
+    for path in sorted((store.root / "artifacts").glob(f"*/{MANIFEST}")):
+        try:
+            found = json.loads(path.read_text())
+        except (OSError, ValueError):
+            continue
+        if isinstance(found, dict) and {"key", "stats", "shards", "outputs", "inputs", "preimage"} <= found.keys():
+            yield found
+
+
+def _device(store: Store, key: str) -> str | None:
+    """The type of device that a job says it trained on; None where it did not say, or it is none that is known."""
+    try:
+        said = json.loads((store.root / "artifacts" / key / "log" / "environment.json").read_text())
+    except (OSError, ValueError):
+        return None
+    if said.get("device") == "cpu":
+        return "cpu"
+    return next((name for name in GPUS if name in str(said.get("device_name"))), None)
+
+
+def _hulls(found: Iterable[tuple[str, float | Interval]], repeated: float) -> dict[str, Interval]:
+    """By name the smallest interval that holds all that was found, and as much again as may be otherwise next time."""
+    by_name: dict[str, list[Interval]] = {}
+    for name, value in found:
+        by_name.setdefault(name, []).append(value if isinstance(value, Interval) else Interval.exact(value))
+    hulls = {name: reduce(Interval.hull, values) for name, values in by_name.items()}
+    return {name: Interval(hull.low / repeated, hull.high * repeated) for name, hull in hulls.items()}
