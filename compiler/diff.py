@@ -3,20 +3,25 @@
 Two comparisons. Of the specs, as keyed trees: a source inserted into a mixture is one change, wherever it stands. Of
 the tasks, by fingerprint. The bridge between them is a task's own pre-image: if the operator itself changed, the
 changes below the task's places in the spec are its cause; if only its inputs changed, its cause is that of the task
-upstream, and it may be cut off when the upstream task turns out to give the same bytes.
+upstream, and it may be cut off when the upstream task turns out to give the same bytes. Where the spec tells no cause,
+such as of a file that was edited, the pre-images do. What it costs is `compiler.diff_cost`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import attrs
 
+from compiler.canonical import differences
 from compiler.plan import Input, Plan, Task
 
 ChangeKind = Literal["added", "removed", "changed"]
 Action = Literal["reuse", "rebuild", "may cut off", "new", "removed"]
+ORDER = " (order)"
 
 
 @attrs.frozen(kw_only=True)
@@ -31,21 +36,46 @@ class Change:
 
 
 @attrs.frozen(kw_only=True)
+class Cause:
+    """A difference that makes a task another: in the spec at `path`, or else at `path` in the pre-image of `task`.
+
+    `task` is the one that differs by itself because of it.
+    """
+
+    task: str
+    path: str
+    before: Any = None
+    after: Any = None
+    in_spec: bool = True
+
+
+@attrs.frozen(kw_only=True)
 class TaskDiff:
-    """What a difference means for one task, and because of which changes."""
+    """What a difference means for one task, and because of what.
+
+    `causes` are its own or, if it has none, those of the tasks that it reads, `through`. `earliest` is the first task
+    of the plan from which a difference reaches this one; it may be this one.
+    """
 
     id: str
     action: Action
-    because: tuple[str, ...] = ()
+    causes: tuple[Cause, ...] = ()
     through: tuple[str, ...] = ()
+    earliest: str = ""
+
+    @property
+    def because(self) -> tuple[str, ...]:
+        """The changes of the spec among its causes, by path, each once."""
+        return tuple(dict.fromkeys(cause.path for cause in self.causes if cause.in_spec))
 
 
 @attrs.frozen(kw_only=True)
 class PlanDiff:
-    """Changes of the spec, and every task of either plan."""
+    """Changes of the spec, and every task of either plan. `ignored` changes are left out of `changes` (`without`)."""
 
     changes: tuple[Change, ...]
     tasks: tuple[TaskDiff, ...]
+    ignored: tuple[Change, ...] = ()
 
     @property
     def differs(self) -> bool:
@@ -55,6 +85,20 @@ class PlanDiff:
     def ids(self, *actions: Action) -> tuple[str, ...]:
         """Ids of the tasks with one of these actions."""
         return tuple(task.id for task in self.tasks if task.action in actions)
+
+    def without(self, patterns: Iterable[str]) -> PlanDiff:
+        """The same without the changes whose path, or an end of it, one of the shell patterns matches.
+
+        What they mean for tasks stays: a task that is another has to be built, whoever looks.
+
+        >>> note = Change(path="curriculum.stages.base.note", kind="changed", change_class="doc")
+        >>> PlanDiff(changes=(note,), tasks=()).without(["stages.*.note"]).differs
+        False
+        """
+        globs = [form for pattern in patterns for form in (pattern, f"*.{pattern}")]
+        ignored = tuple(one for one in self.changes if any(fnmatchcase(one.path, form) for form in globs))
+        kept = tuple(one for one in self.changes if one not in ignored) if ignored else self.changes
+        return attrs.evolve(self, changes=kept, ignored=(*self.ignored, *ignored))
 
 
 def diff_plans(before: Plan, after: Plan) -> PlanDiff:
@@ -111,7 +155,7 @@ def _keyed(before: dict[str, Any], after: dict[str, Any], path: str, change_clas
     common = [key for key in before if key in after], [key for key in after if key in before]
     if common[0] != common[1]:
         yield Change(
-            path=f"{path} (order)",
+            path=f"{path}{ORDER}",
             kind="changed",
             change_class=_class_of(after[common[1][0]], change_class),
             before=common[0],
@@ -153,34 +197,40 @@ def _plain(value: Any) -> Any:
 def _tasks(before: Plan, after: Plan, changes: tuple[Change, ...]) -> Iterator[TaskDiff]:
     old = {task.id: task for task in before.tasks}
     known = {task.fingerprint for task in before.tasks}
-    causes: dict[str, tuple[str, ...]] = {}
-    only_inputs = _only_inputs(before, after)
+    order = {task.id: number for number, task in enumerate(after.tasks)}
+    found: dict[str, TaskDiff] = {}
+    only_inputs, below, union = _only_inputs(before, after), _Places(changes), _Union()
     for task in after.tasks:
         if task.fingerprint in known:
             yield TaskDiff(id=task.id, action="reuse")
             continue
-        through = tuple(upstream for upstream in task.upstream if upstream in causes)
-        own = () if only_inputs(task) else tuple(change.path for change in _below(task, changes))
-        inherited = tuple(dict.fromkeys(cause for upstream in through for cause in causes[upstream]))
-        causes[task.id] = own or inherited
-        if task.id not in old:
-            action: Action = "new"
-        else:
-            action = "may cut off" if only_inputs(task) else "rebuild"
-        yield TaskDiff(id=task.id, action=action, because=causes[task.id], through=() if own else through)
-    yield from _removed(before, after, changes)
+        through = tuple(upstream for upstream in task.upstream if upstream in found)
+        same = only_inputs(task)
+        own = () if same else below.causes(task)
+        causes = own or union.of([found[upstream].causes for upstream in through])
+        if not causes and not same:
+            causes = own = _by_preimage(old.get(task.id), task)
+        early = [found[upstream].earliest for upstream in through]
+        found[task.id] = TaskDiff(
+            id=task.id,
+            action="new" if task.id not in old else "may cut off" if same else "rebuild",
+            causes=causes,
+            through=() if own else through,
+            earliest=min(early, key=lambda one: order[one]) if early else task.id,
+        )
+        yield found[task.id]
+    yield from _removed(before, after, below, union)
 
 
-def _removed(before: Plan, after: Plan, changes: tuple[Change, ...]) -> Iterator[TaskDiff]:
+def _removed(before: Plan, after: Plan, below: _Places, union: _Union) -> Iterator[TaskDiff]:
     """Tasks of which `after` has neither the name nor, under another name, the fingerprint."""
     ids, known = {task.id for task in after.tasks}, {task.fingerprint for task in after.tasks}
-    causes: dict[str, tuple[str, ...]] = {}
+    causes: dict[str, tuple[Cause, ...]] = {}
     for task in before.tasks:
         if task.id not in ids and task.fingerprint not in known:
-            own = tuple(change.path for change in _below(task, changes))
-            inherited = (cause for upstream in task.upstream for cause in causes.get(upstream, ()))
-            causes[task.id] = own or tuple(dict.fromkeys(inherited))
-            yield TaskDiff(id=task.id, action="removed", because=causes[task.id])
+            inherited = [causes[upstream] for upstream in task.upstream if upstream in causes]
+            causes[task.id] = below.causes(task) or union.of(inherited)
+            yield TaskDiff(id=task.id, action="removed", causes=causes[task.id], earliest=task.id)
 
 
 def _only_inputs(before: Plan, after: Plan) -> Callable[[Task], bool]:
@@ -203,16 +253,85 @@ def _only_inputs(before: Plan, after: Plan) -> Callable[[Task], bool]:
     return only_inputs
 
 
-def _below(task: Task, changes: tuple[Change, ...]) -> Iterator[Change]:
-    """Semantic changes at, below or above the places in the spec that a task came from."""
-    for change in changes:
-        if change.change_class in {"execution", "doc"}:
-            continue
-        place = change.path.removesuffix(" (order)")
-        if any(place == p or place.startswith(f"{p}.") or p.startswith(f"{place}.") for p in task.spec_paths):
-            yield change
+def _by_preimage(was: Task | None, task: Task) -> tuple[Cause, ...]:
+    """What differs in the operator, or in what is read, where the spec tells nothing."""
+    if was is None:
+        return ()
+    found = differences(was.preimage[1], task.preimage[1]) or differences(was.preimage[2], task.preimage[2], "inputs")
+    return tuple(
+        Cause(task=task.id, path=path, before=before, after=after, in_spec=False) for path, before, after in found
+    )
+
+
+class _Places:
+    """The semantic changes by their places, so that those of one task are found without looking at all."""
+
+    def __init__(self, changes: Sequence[Change]) -> None:
+        self._changes = [change for change in changes if change.change_class not in {"execution", "doc"}]
+        places = [(change.path.removesuffix(ORDER), number) for number, change in enumerate(self._changes)]
+        self._sorted = sorted(places)
+        self._at: dict[str, list[int]] = {}
+        for place, number in places:
+            self._at.setdefault(place, []).append(number)
+
+    def causes(self, task: Task) -> tuple[Cause, ...]:
+        """Changes at, below or above the places in the spec that a task came from."""
+        numbers = sorted({number for path in task.spec_paths for number in self._near(path)})
+        found = (self._changes[number] for number in numbers)
+        return tuple(Cause(task=task.id, path=one.path, before=one.before, after=one.after) for one in found)
+
+    def _near(self, path: str) -> Iterator[int]:
+        parts = path.split(".")
+        for count in range(1, len(parts) + 1):
+            yield from self._at.get(".".join(parts[:count]), ())
+        start = bisect_left(self._sorted, (f"{path}.", -1))
+        end = bisect_left(self._sorted, (f"{path}/", -1))  # the character after the dot
+        yield from (number for _, number in self._sorted[start:end])
+
+
+class _Union:
+    """Causes of several tasks together, each path once. The same tasks together give the very same tuple."""
+
+    def __init__(self) -> None:
+        self._known: dict[frozenset[int], tuple[Cause, ...]] = {}
+        self._kept: list[tuple[Cause, ...]] = []  # an id is only good while its object lives
+
+    def of(self, groups: Sequence[tuple[Cause, ...]]) -> tuple[Cause, ...]:
+        """Their causes, those of the first first."""
+        distinct = {id(group): group for group in groups if group}
+        if len(distinct) < 2:
+            return next(iter(distinct.values()), ())
+        key = frozenset(distinct)
+        if key not in self._known:
+            first: dict[tuple[str, bool, str], Cause] = {}
+            for cause in (cause for group in distinct.values() for cause in group):
+                first.setdefault((cause.path, cause.in_spec, "" if cause.in_spec else cause.task), cause)
+            self._known[key] = tuple(first.values())
+            self._kept += distinct.values()
+        return self._known[key]
 
 
 def to_json(diff: PlanDiff) -> dict[str, Any]:
-    """The difference as versioned plain data."""
-    return {"format_version": 1, "kind": "diff", **attrs.asdict(diff)}
+    """The difference as versioned plain data. Causes stand once, under the task that differs by itself."""
+    own = {cause.task: task.causes for task in diff.tasks for cause in task.causes if cause.task == task.id}
+    return {
+        "format_version": 1,
+        "kind": "diff",
+        "changes": [attrs.asdict(change, recurse=False) for change in diff.changes],
+        "ignored": len(diff.ignored),
+        "causes": {
+            task: [attrs.asdict(cause, recurse=False, filter=attrs.filters.exclude("task")) for cause in causes]
+            for task, causes in own.items()
+        },
+        "tasks": [
+            {
+                "id": task.id,
+                "action": task.action,
+                "because": list(task.because),
+                "caused_by": list(dict.fromkeys(cause.task for cause in task.causes)),
+                "through": list(task.through),
+                "earliest": task.earliest or None,
+            }
+            for task in diff.tasks
+        ],
+    }

@@ -130,7 +130,7 @@ def test_remarks_and_ways_to_run_touch_nothing(compare: Callable, path: str, val
         ),
         ("data.code.steps.redact.pii", False, "data", {"code/refine"}),
         ("data.code.steps.downsample.caps.html", 1, "data", {"code/downsample"}),
-        ("data.algorithmic.steps.selectkeywords.keywords", ("x",), "data", {"algorithmic/selectkeywords"}),
+        ("data.algorithmic.steps.selectkeywords.keywords", ("quicksort",), "data", {"algorithmic/selectkeywords"}),
         ("hold_out.repositories", ("pip@*",), "data", {"code/sign"}),
         ("tokenizer.sample_bytes", 5_000_000, "data", {"tokenizer"}),
         (
@@ -315,7 +315,7 @@ def test_the_order_of_things_that_have_none_touches_nothing(mini: Experiment, pa
 
 def test_the_order_of_steps_counts(compiled: Callable[[str], Plan]) -> None:
     """Of two selections the second sees what the first left."""
-    steps = ["Downsample(caps={'c': 5})", "SelectKeywords(keywords=('x',))"]
+    steps = ["Downsample(caps={'c': 5})", "SelectKeywords(keywords=('quicksort',))"]
     one, other = (compiled(f"experiment = small(data=(code({', '.join(order)}),))") for order in (steps, steps[::-1]))
     diff = checked(one, other)
     assert [change.path for change in diff.changes] == ["data.code.steps (order)"]
@@ -344,7 +344,7 @@ def test_as_json(mini: Experiment, compare: Callable) -> None:
     """Versioned plain data."""
     data = to_json(compare(**{"data.code.steps.downsample.caps.html": 1}))
     assert (data["format_version"], data["kind"]) == (1, "diff")
-    assert data["changes"] == (
+    assert data["changes"] == [
         {
             "path": "data.code.steps.downsample.caps.html",
             "kind": "changed",
@@ -352,8 +352,12 @@ def test_as_json(mini: Experiment, compare: Callable) -> None:
             "before": mini.data[0].steps[-1].caps["html"],
             "after": 1,
         },
-    )
+    ]
     assert {task["action"] for task in data["tasks"]} == {"reuse", "rebuild", "may cut off"}
+    change = {"path": "data.code.steps.downsample.caps.html", "before": 60_000, "after": 1, "in_spec": True}
+    assert data["causes"] == {"code/downsample": [change]}
+    trained = next(task for task in data["tasks"] if task["id"] == "pretrain/train")
+    assert (trained["caused_by"], trained["earliest"]) == (["code/downsample"], "code/downsample")
 
 
 def test_a_source_that_was_edited_is_seen(workplace: Path, compiled: Callable[[str], Plan]) -> None:
@@ -364,6 +368,52 @@ def test_a_source_that_was_edited_is_seen(workplace: Path, compiled: Callable[[s
     assert diff.changes == ()
     assert set(diff.ids("rebuild")) == {"code/sign", "code/refine"}
     assert diff.differs
+    sign, train = (next(task for task in diff.tasks if task.id == name) for name in ("code/sign", "base/train"))
+    (cause,) = sign.causes
+    assert (cause.task, cause.path, cause.in_spec) == ("code/sign", "readers[0].digest", False)
+    assert cause.before.startswith("bytes:") and cause.before != cause.after
+    assert sign.because == ()
+    assert {cause.task for cause in train.causes} == {"code/sign"}
+    assert train.earliest == "code/sign"
+
+
+def test_the_earliest_task_is_told_from_the_one_that_decides(mini: Experiment, compare: Callable) -> None:
+    """What a task is itself comes before what it reads; where all of it began is kept, too."""
+    diff = compare(**{"data.code.steps.redact.pii": False, "curriculum.stages.anneal.schedule.end": 1e-5})
+    task = next(task for task in diff.tasks if task.id == "anneal/train")
+    assert [(cause.task, cause.path) for cause in task.causes] == [
+        ("anneal/train", "curriculum.stages.anneal.schedule.end")
+    ]
+    assert task.earliest == "code/refine"
+    assert (task.causes[0].before, task.causes[0].after) == (1e-4, 1e-5)
+
+
+def test_ignored_changes_are_counted_and_touch_what_they_touch(mini: Experiment, compare: Callable) -> None:
+    """A pattern fits a path or an end of it, part by part."""
+    notes = {f"curriculum.stages.{stage}.note": "x" for stage in ("pretrain", "anneal")}
+    diff = compare(**notes, note="x", **{"data.code.steps.redact.pii": False})
+    assert len(diff.changes) == 4
+    for patterns, left in (
+        (["stages.*.note"], {"note", "data.code.steps.redact.pii"}),
+        (["note"], {"data.code.steps.redact.pii"}),
+        (["ote", "*.redact"], {change.path for change in diff.changes}),
+        (["curriculum.*", "data.*"], {"note"}),
+        (["*"], set()),
+    ):
+        fewer = diff.without(patterns)
+        assert {change.path for change in fewer.changes} == left
+        assert len(fewer.ignored) == 4 - len(left)
+        assert fewer.tasks == diff.tasks
+    assert to_json(diff.without(["note"]))["ignored"] == 3
+
+
+def test_a_task_on_which_many_changes_fall_knows_all_of_them(mini: Experiment, compare: Callable) -> None:
+    """At its place, below it and above it; the model's are of every stage."""
+    shape = {"model.num_layers": 3, "model.rope_theta": 5000.0, "model.norm_eps": 1e-6}
+    diff = compare(**shape, **{"curriculum.stages.sft1.seed": 4})
+    because = {task.id: task.because for task in diff.tasks}
+    assert set(because["pretrain/train"]) == set(shape)
+    assert set(because["sft1/train"]) == {*shape, "curriculum.stages.sft1.seed"}
 
 
 # ---------------------------------------------------------------- every field of the language
@@ -373,7 +423,7 @@ far = {"declared": Declared(tokens=10**9, revision="r1")}
 data = (
     code(Admit(), Deduplicate(), Redact(), Filter(rules=(RULE,)), Downsample(caps={"c": 9}), name="lines"),
     code(Deduplicate(granularity="chunk", near=THRESHOLD), name="tables", sources=(TABLE,)),
-    code(SelectKeywords(keywords=("k",)), name="tree", sources=(Directory(name="tree", path="repositories"),)),
+    code(SelectKeywords(keywords=("quicksort",)), name="tree", sources=(Directory(name="tree", path="repositories"),)),
     code(CLEAN, name="wheels", sources=(PyPI(name="pypi", packages=(WHEEL,)),)),
     code(name="web", sources=(WebRecall(name="crawl", pages="p", seed="s", **far),)),
 )
