@@ -28,7 +28,7 @@ def test_submit_follows_jobs_to_their_end(built: Path, tmp_path_factory: pytest.
     with Cluster(tmp_path_factory.mktemp("slurm"), Shape()) as cluster:
         command = [sys.executable, "-m", "ocspec.cli", "submit", "--profile", "cluster", "--wait"]
         environ = {**environment(), **cluster.environment}
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("1 ran, 13 reused, 0 cut off, 0 failed in ")
     assert "1 of 14 tasks to run on SLURM" in done.stderr
