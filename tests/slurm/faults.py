@@ -38,12 +38,12 @@ from tests.runtime.conftest import Workbench, tiny, write_corpus
 from tests.slurm.cluster import Cluster, Shape
 from tests.slurm.drive import open_run
 from tests.slurm.environment import running
-from tests.slurm.graph import attempts, behave, make_plan, make_run, step
+from tests.slurm.graph import MINUTES, attempts, behave, make_plan, make_run, step
 
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS: dict[str, Callable[[Trial], str]] = {}
 PATIENCE_S = 600.0  # of a machine that does other things as well
-LONG_STEPS = 600  # of a tenth of a second and more: longer than the minute that a job has
+LONG_STEPS = 900  # of a tenth of a second and more: longer than a job of two minutes goes on before it is told
 
 
 def fault(function: Callable[[Trial], str]) -> Callable[[Trial], str]:
@@ -213,7 +213,7 @@ def diamond(shards: int = 6) -> Plan:
 
 def profile(**fields: object) -> Profile:
     """A profile whose supervisor keeps out of the partitions that are preempted."""
-    return Profile(name="test", dispatch="slurm", minutes=5, **fields)  # type: ignore[arg-type]
+    return Profile(name="test", dispatch="slurm", minutes=MINUTES, **fields)  # type: ignore[arg-type]
 
 
 def killed_driver(trial: Trial, body: str) -> str:
@@ -553,7 +553,7 @@ def time_limit_in_training(trial: Trial) -> str:
     plan = compile_experiment(spec, trial.directory, 1)
     unbroken = Workbench(trial.directory.parent / "unbroken", corpus)
     path = write_plan(plan, trial.directory, trial.directory, Profile())
-    settings = Settings(minutes=1)
+    settings = Settings(minutes=2)  # of one minute only 15 s may be left, when Slurm tells so early
     run = SlurmRun(
         plan=plan,
         plan_path=path,
@@ -576,7 +576,7 @@ def time_limit_in_training(trial: Trial) -> str:
 
 
 def long_training(corpus: Path) -> Experiment:
-    """The tests' small experiment with one stage only, of more steps than fit into a minute."""
+    """The tests' small experiment with one stage only, of more steps than fit into a job."""
     whole = Mixture(parts=(Part(dataset="code", weight=1, max_epochs=1000),))
     stage = Pretrain(
         name="pretrain",

@@ -18,6 +18,7 @@ from runtime.dispatch.slurm.run import SlurmRun
 from runtime.store import Store
 
 WORKER = "tests.slurm.worker"
+MINUTES = 30  # Slurm tells a job minutes before its limit; what waits for a busy machine must not hear of it
 
 
 def step(
@@ -77,7 +78,7 @@ def make_run(
     path.write_text(plans.dumps(plan))
     (directory / "base").write_text(str(directory))
     behave(directory, behaviours or {})
-    profile = profile or Profile(name="test", dispatch="slurm", minutes=5)
+    profile = profile or Profile(name="test", dispatch="slurm", minutes=MINUTES)
     write_profile(directory, profile)
     return SlurmRun(
         plan=plan,

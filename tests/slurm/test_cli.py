@@ -22,7 +22,7 @@ from tests.slurm.graph import attempts, behave, make_plan, make_run, step
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("slurm_cluster")]
 
 ROOT = Path(__file__).parents[2]
-PROFILE = 'profile = "lab"\n[profiles.lab]\ndispatch = "slurm"\nminutes = 5\n'
+PROFILE = 'profile = "lab"\n[profiles.lab]\ndispatch = "slurm"\nminutes = 30\n'
 PATIENCE_S = 300.0  # of a machine that does other things as well
 TWO = make_plan(step("code/sign", shards=3), step("code/group", ["code/sign"]))
 

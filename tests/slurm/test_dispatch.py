@@ -26,11 +26,11 @@ from runtime.dispatch.slurm.labels import logs_of, supervisor_logs
 from runtime.dispatch.slurm.ledger import Submission
 from runtime.dispatch.slurm.run import SlurmRun
 from runtime.dispatch.slurm.states import ShardState
-from tests.slurm.graph import attempts, attempts_file, behave, make_plan, make_run, step
+from tests.slurm.graph import MINUTES, attempts, attempts_file, behave, make_plan, make_run, step
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("slurm_cluster")]
 
-ALONE = Profile(name="test", dispatch="slurm", minutes=5, supervise=False)
+ALONE = Profile(name="test", dispatch="slurm", minutes=MINUTES, supervise=False)
 LONG = "sleep 1000"  # longer than any test: it is cancelled, or killed
 PATIENCE_S = 300.0  # of a machine that does other things as well; what comes sooner is seen sooner
 States = dict[tuple[str, int], ShardState]
@@ -149,7 +149,7 @@ def one_element(run: SlurmRun, task: str, shard: int = 0) -> Submission:
         run_dir=str(run.run_dir),
         elements=((shard,),),
         memory_mb=200,
-        minutes=5,
+        minutes=MINUTES,
         time=time.time(),
         worker=run.worker,
     )
