@@ -21,7 +21,9 @@ from runtime import interruption
 from runtime.journal import Journal
 from runtime.store import Store
 from runtime.worker import gather, task_key
+from tests.runtime.children import PATIENCE_S
 from tests.runtime.conftest import Workbench, tiny
+from tests.runtime.held import held_python
 
 TASK = "pretrain/train"
 STEPS = 60
@@ -32,7 +34,7 @@ from runtime import interruption
 {first}
 interruption.listen()
 print("ready", flush=True)
-deadline = time.monotonic() + 20
+deadline = time.monotonic() + 60
 while not interruption.requested() and time.monotonic() < deadline:
     time.sleep(0.01)
 sys.exit(interruption.EXIT_CODE if interruption.requested() else 1)
@@ -51,19 +53,19 @@ def test_a_signal_is_noted_and_nothing_else_happens(number: signal.Signals) -> N
         assert process.stdout is not None and process.stdout.readline() == b"ready\n"
         process.send_signal(number)
         process.send_signal(number)
-        assert process.wait(20) == interruption.EXIT_CODE
+        assert process.wait(PATIENCE_S) == interruption.EXIT_CODE
 
 
 def test_a_signal_before_anyone_listens_is_not_lost_if_the_parent_blocked_it() -> None:
-    """The mask is inherited; `listen` lets in what came in between."""
+    """The mask is inherited; `listen`, which waits until there is one, lets in what came in between."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
     try:
-        process = listener("time.sleep(0.3)")
+        process = listener("import signal\nwhile not signal.sigpending(): time.sleep(0.01)")
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2})
     with process:
         process.send_signal(signal.SIGUSR2)
-        assert process.wait(20) == interruption.EXIT_CODE
+        assert process.wait(PATIENCE_S) == interruption.EXIT_CODE
 
 
 def test_a_signal_that_is_disregarded_passes_by_here_and_in_children() -> None:
@@ -72,7 +74,7 @@ def test_a_signal_that_is_disregarded_passes_by_here_and_in_children() -> None:
     code += "import os, subprocess, sys; os.kill(os.getpid(), signal.SIGUSR2);"
     code += "child = 'import os, signal; os.kill(os.getpid(), signal.SIGUSR2)';"
     code += "sys.exit(subprocess.run([sys.executable, '-c', child]).returncode or int(interruption.requested()))"
-    assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], timeout=600, check=False).returncode == 0
 
 
 def longer(corpus: Path) -> Experiment:
@@ -126,10 +128,10 @@ def copied(built: Built, tmp_path: Path) -> Callable[[str], Built]:
     return copy
 
 
-def start(bench: Built) -> subprocess.Popen[str]:
+def start(bench: Built, python: str | Path = sys.executable) -> subprocess.Popen[str]:
     """A worker of the stage; a signal that comes before it listens waits."""
     _, path, store = bench
-    command = [sys.executable, "-m", "runtime.worker", str(path), TASK, "0", "--store", str(store.root)]
+    command = [str(python), "-m", "runtime.worker", str(path), TASK, "0", "--store", str(store.root)]
     signal.pthread_sigmask(signal.SIG_BLOCK, interruption.STOP_SIGNALS)
     try:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -146,16 +148,21 @@ def metrics(bench: Built) -> Path:
 
 
 def interrupt(bench: Built, lines: int, number: signal.Signals = signal.SIGUSR2) -> list[dict[str, object]]:
-    """Run a worker, and send it a signal twice when so many steps are logged; the journal's new events."""
+    """Run a worker, and send it a signal twice when so many steps are logged; the journal's new events.
+
+    After one step more it waits for that, so that it never comes to its end before.
+    """
     _, path, _ = bench
     before = len(Journal(path.parent / "journal").read())
-    log = metrics(bench)
-    with start(bench) as worker:
+    log, gate = metrics(bench), path.parent / "gate"
+    gate.unlink(missing_ok=True)
+    with start(bench, held_python(gate, after=lines)) as worker:
         while worker.poll() is None and not (log.exists() and log.read_bytes().count(b"\n") >= lines):
             time.sleep(0.002)
         worker.send_signal(number)
         worker.send_signal(signal.SIGUSR2)
-        said = worker.communicate(timeout=120)[0]
+        gate.touch()
+        said = worker.communicate(timeout=600)[0]
     assert worker.returncode == interruption.EXIT_CODE, said
     assert "run again to go on" in said
     return Journal(path.parent / "journal").read()[before:]
@@ -165,7 +172,7 @@ def finish(bench: Built) -> tuple[str, bytes, int]:
     """Run a worker to the end: the artefact's digest, its metrics, and the step that it went on from."""
     plan, _, store = bench
     with start(bench) as worker:
-        said = worker.communicate(timeout=120)[0]
+        said = worker.communicate(timeout=600)[0]
     assert worker.returncode == 0, said
     artifact = store.find(plan.task(TASK).fingerprint)
     assert artifact is not None
@@ -200,12 +207,14 @@ def test_a_worker_that_is_asked_to_stop_goes_on_to_the_same_artefact(
 def test_a_worker_that_is_asked_before_it_trains_stops_before_the_first_step(copied: Callable[[str], Built]) -> None:
     """There is nothing to save."""
     bench = copied("early")
-    with start(bench) as worker:
+    gate = bench[1].parent / "gate"
+    with start(bench, held_python(gate)) as worker:
         while not any(event.get("task") == TASK for event in Journal(bench[1].parent / "journal").read()):
             assert worker.poll() is None
             time.sleep(0.01)
         worker.send_signal(signal.SIGTERM)
-        said = worker.communicate(timeout=120)[0]
+        gate.touch()
+        said = worker.communicate(timeout=600)[0]
     assert worker.returncode == interruption.EXIT_CODE, said
     assert not list(metrics(bench).parent.glob("step-*"))
 

@@ -8,13 +8,15 @@ from pathlib import Path
 
 from runtime.dispatch.base import Event, Job
 from runtime.dispatch.local import LocalDispatcher
+from runtime.dispatch.workers import Worker
 from runtime.journal import Journal
 from runtime.run import jobs
 from tests.runtime.children import wait_for
 from tests.runtime.conftest import Workbench
+from tests.runtime.held import held_python
 
 
-def drain(dispatcher: LocalDispatcher, count: int, seconds: float = 120) -> list[Event]:
+def drain(dispatcher: LocalDispatcher, count: int, seconds: float = 600) -> list[Event]:
     """Poll until so many shards have ended."""
     events: list[Event] = []
     deadline = time.monotonic() + seconds
@@ -59,12 +61,14 @@ def test_a_worker_that_lost_its_shard_is_followed_by_one_that_waits(workbench: W
     """Another process takes the shard over and gives it up again; then it is done here, and nothing has failed."""
     plan, path = workbench.compile()
     journal, locks = Journal(path.parent / "journal"), workbench.store.root / "locks"
-    dispatcher = LocalDispatcher(path, workbench.store.root, path.parent / "logs", cpus=2)
+    workers = {"data": Worker(python=str(held_python(gate := path.parent / "gate")))}
+    dispatcher = LocalDispatcher(path, workbench.store.root, path.parent / "logs", cpus=2, workers=workers)
     dispatcher.submit([Job(task_id="code/sign", shards=(0,))])
     dispatcher.poll()
     wait_for(lambda: list(locks.glob("*/0.lease/1")))
     (other,) = (lease / "2" for lease in locks.glob("*/0.lease"))
     other.write_text("{}")
+    gate.touch()
     while not (lost := [event for event in journal.read() if event["event"] == "lease_lost"]):
         assert [event.state for event in dispatcher.poll()] in ([], ["running"])
     os.truncate(other, 0)

@@ -13,10 +13,12 @@ from compiler.plan import Plan
 from ocspec import Batches, Parallelism
 from runtime.dispatch.base import Job
 from runtime.dispatch.local import LocalDispatcher
+from runtime.dispatch.workers import Worker
 from runtime.journal import Journal
 from runtime.run import jobs
 from runtime.store import Store
 from tests.runtime.conftest import Workbench, tiny
+from tests.runtime.held import held_python
 from tests.runtime.test_local import drain
 
 
@@ -56,11 +58,13 @@ def test_two_ranks_that_are_stopped_end_as_two_that_are_not(workbench: Workbench
     plan, path, wanted = on_two_devices(workbench, steps=60)
     unbroken = Store(shutil.copytree(workbench.store.root, tmp_path / "unbroken"))
     progress = path.parent / "progress" / "pretrain--train.0.json"
-    stopping = LocalDispatcher(path, workbench.store.root, tmp_path / "logs", cpus=2)
+    workers = {"train": Worker(python=str(held_python(gate := tmp_path / "gate", after=1)))}
+    stopping = LocalDispatcher(path, workbench.store.root, tmp_path / "logs", cpus=2, workers=workers)
     stopping.submit(wanted)
     while not progress.exists():
-        stopping.poll()
+        assert {event.state for event in stopping.poll()} <= {"running"}
     stopping._running[0].processes[1].send_signal(signal.SIGUSR2)
+    gate.touch()
     ended = drain(stopping, 1)[-1]
     assert ended.state == "failed"
     assert "stopped on request after step" in ended.detail and "run again to go on" in ended.detail
@@ -85,6 +89,6 @@ def test_a_rank_that_is_killed_ends_the_other(workbench: Workbench, monkeypatch:
     dispatcher.poll()
     first, second = dispatcher._running[0].processes
     second.kill()
-    ended = drain(dispatcher, 1, seconds=10)[-1]
+    ended = drain(dispatcher, 1)[-1]
     assert (ended.state, first.returncode) == ("failed", -signal.SIGKILL)
     assert "killed by SIGKILL" in ended.detail

@@ -18,6 +18,7 @@ from runtime.dispatch.slurm.ledger import STARTED_VARIABLE, Ledger, Submission
 from runtime.dispatch.slurm.run import SlurmRun
 from runtime.interruption import EXIT_CODE as AGAIN
 from runtime.node import RANK_FAILED, Node, Notice, markers
+from tests.runtime.children import wait_for
 from tests.slurm.graph import WORKER, attempts, behave, make_plan, make_run, step
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,15 +65,8 @@ def start(run: SlurmRun, one: Submission, **environ: str) -> subprocess.Popen[st
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    said = process.communicate(timeout=30)[1]
+    said = process.communicate(timeout=600)[1]
     return process.returncode, said
-
-
-def wait(condition, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def noted(run: SlurmRun, *kinds: str) -> list[dict]:
@@ -104,9 +98,9 @@ def test_one_failing_shard_does_not_stop_the_others_of_an_element(run):
 
 def test_what_ends_a_worker_is_its_cause(run):
     """It ran out of memory, it was killed, it ended without a word."""
-    behave(run.run_dir, {"data.0": "need 400", "data.1": "crash", "data.2": "sleep 60"})
+    behave(run.run_dir, {"data.0": "need 400", "data.1": "crash", "data.2": "sleep 600"})
     process = start(run, submission(run, elements=((0, 1, 2),), memory_mb=200))
-    wait(lambda: attempts(run.run_dir, "data", 2))
+    wait_for(lambda: attempts(run.run_dir, "data", 2))
     os.kill(noted(run, "started")[-1]["pid"], signal.SIGKILL)
     code, said = finish(process)
     assert code == 1
@@ -123,10 +117,10 @@ def test_what_ends_a_worker_is_its_cause(run):
 
 def test_a_preempted_data_shard_asks_to_be_queued_again(run):
     """With a marker for the batch script; what comes after it in the element is left for then."""
-    behave(run.run_dir, {"data.1": "sleep 60"})
+    behave(run.run_dir, {"data.1": "sleep 600"})
     one = submission(run, elements=((0, 1, 2),))
     process = start(run, one, SLURM_RESTART_COUNT="3")
-    wait(lambda: attempts(run.run_dir, "data", 1))
+    wait_for(lambda: attempts(run.run_dir, "data", 1))
     process.send_signal(signal.SIGTERM)
     assert finish(process)[0] == AGAIN
     marker = markers(run.run_dir, one.id) / "0.3"
@@ -142,11 +136,13 @@ def test_a_preempted_data_shard_asks_to_be_queued_again(run):
 
 def test_a_data_shard_may_finish_in_the_time_that_is_left(run):
     """It has no checkpoint: the signal before the time limit ends nothing."""
-    behave(run.run_dir, {"data": "sleep 1.5"})
+    behave(run.run_dir, {"data": f"wait {(gate := run.run_dir / 'gate')}"})
     one = submission(run, minutes=1, signal_s=50)
     process = start(run, one)
-    wait(lambda: attempts(run.run_dir, "data", 0))
+    wait_for(lambda: attempts(run.run_dir, "data", 0))
     process.send_signal(signal.SIGUSR2)
+    time.sleep(1)  # in which it could be ended
+    gate.touch()
     assert finish(process) == (0, "")
     assert len(attempts(run.run_dir, "data", 0)) == 1
     assert noted(run, "requeue") == []
@@ -163,11 +159,11 @@ def test_an_error_after_that_signal_is_an_error(run):
 
 def test_training_stops_at_the_signal_and_asks_to_go_on(run):
     """Whether it comes before the time limit or with a preemption: the cause tells which."""
-    behave(run.run_dir, {"train": "sleep 60"})
+    behave(run.run_dir, {"train": "sleep 600"})
     for number, (minutes, cause) in enumerate(((1, "timeout"), (HOUR, "preempted"))):
         one = submission(run, "train", minutes=minutes)
         process = start(run, one, SLURM_RESTART_COUNT=str(number))
-        wait(lambda: len(attempts(run.run_dir, "train", 0)) > number)  # noqa: B023
+        wait_for(lambda: len(attempts(run.run_dir, "train", 0)) > number)  # noqa: B023
         process.send_signal(signal.SIGUSR2)
         code, said = finish(process)
         assert (code, failures(run)) == (AGAIN, {})

@@ -7,8 +7,8 @@ computation.
 
 A point is `step:N` (killed in the callback after step N), `fsync:N` (before the N-th fsync of the attempt, so
 in the middle of writing a state), `rename:N` (before the N-th rename), `output:N` (before the N-th copy into
-the output), or `after:N` (killed from outside as soon as N lines of metrics are there). Each kill prints a
-line: what lies in RESUME.
+the output), or `after:N` (killed from outside as soon as N lines of metrics are there; after one step more it waits
+for that). Each kill prints a line: what lies in RESUME.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import torch
 from compiler.trainjob import TrainJob
 from runtime.training.request import Request
 from runtime.training.torch_backend import train
+from tests.runtime.children import PATIENCE_S
 
 
 def die() -> None:
@@ -57,8 +58,8 @@ def attempt(arguments: dict[str, Any], out: Path, resume: Path, point: str) -> N
     def progress(done: int, total: int, unit: str) -> None:
         if kind == "step" and done == stop:
             die()
-        if kind == "after":
-            time.sleep(0.02)  # so that the parent finds the run alive
+        if kind == "after" and done > stop:
+            time.sleep(PATIENCE_S)  # so that the parent finds the run alive, and no later state
 
     if kind == "fsync":
         os.fsync = dying(os.fsync, stop)
@@ -91,7 +92,7 @@ def in_child(arguments: dict[str, Any], out: Path, resume: Path, point: str) -> 
         os._exit(0)
     if point.startswith("after:"):
         wanted, metrics = int(point.removeprefix("after:")), resume / "metrics.jsonl"
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while not (metrics.exists() and metrics.read_bytes().count(b"\n") >= wanted):
             assert time.monotonic() < deadline, f"no {wanted} lines of metrics"
             time.sleep(0.002)

@@ -21,7 +21,7 @@ from compiler.trainjob import BatchPhase, Parallelism, SchedulePhase
 from runtime.launch import Lost
 from runtime.training import ranks as module
 from runtime.training.data import IGNORE, Batch
-from runtime.training.ranks import Ranks
+from runtime.training.ranks import LOOK_AGAIN, Ranks
 from runtime.training.torch_backend import check_job
 
 SCRIPT = Path(__file__).with_name("ranked_run.py")
@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[3]
 STEPS = 40
 # Relative, in fp32. Measured over these steps: 8.2e-8 for losses, 2.5e-7 for gradient norms.
 BOUND = 1e-6
+IDLE_S = LOOK_AGAIN.total_seconds()  # a rank that only looks again notices after so long; these take a second or two
 WEIGHTS, MOMENTS = "{}/checkpoint/model.safetensors", "{}/state/state.safetensors"
 
 
@@ -67,7 +68,7 @@ def run_groups(corpus, job):
         file.write_text(json.dumps(arguments))
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         command = [sys.executable, str(SCRIPT), str(file)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, done.stderr
         ended = [json.loads(line) for line in done.stdout.splitlines()]
         assert len(ended) == len(groups), done.stderr
@@ -229,7 +230,7 @@ def test_a_rank_that_is_gone_ends_the_others_in_seconds(run_groups, job):
     assert "rank 1 does not like step 3" in ended[0]["said"]
     assert sum(line.startswith("lost the other ranks: ") for line in ended[2]["said"]) == 2
     assert "lost the other ranks: rank 0 failed before the training began" in ended[3]["said"]
-    assert max(group["seconds"] for group in ended) < 10
+    assert max(group["seconds"] for group in ended) < IDLE_S
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def killed_run(corpus):
         file.write_text(json.dumps(arguments))
         command = [sys.executable, str(SCRIPT), str(file), str(out), str(resume), *points]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
         assert result.returncode == 0, result.stderr
         return out, [set(line.split()) for line in result.stdout.splitlines()]
 

@@ -52,7 +52,7 @@ def run_script(name, arguments, *points):
     file.write_text(json.dumps(arguments))
     command = [sys.executable, str(HERE / name), str(file), *points]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
