@@ -173,7 +173,7 @@ def operator_of(preimage: list[Any]) -> ir.Operator | None:
         if "job" in plain:
             plain["job"] = {"stage": "", **plain["job"]}
         op: ir.Operator = plans.CONVERTER.structure(plain, ir.Operator)
-    except (KeyError, ValueError, TypeError, UserError, ExceptionGroup):
+    except (AttributeError, KeyError, ValueError, TypeError, UserError, ExceptionGroup):
         return None
     return op
 

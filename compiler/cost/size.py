@@ -46,7 +46,8 @@ class Size:
 def source_summaries(draft: Draft) -> tuple[SourceSummary, ...]:
     """What is known of every source of documents or instructions, each once."""
     datasets = (source for dataset in draft.experiment.data for source in dataset.sources)
-    sources = {source.name: source for source in (*datasets, *draft.experiment.instructions)}
+    instructions = (source for source in draft.experiment.instructions if isinstance(source, Instructions))
+    sources = {source.name: source for source in (*datasets, *instructions)}
     return tuple(_summary(draft, source) for source in sources.values())
 
 

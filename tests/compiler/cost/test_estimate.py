@@ -1,0 +1,168 @@
+"""Estimates of whole plans: what is known of sources runs through, survivors are bounds, unknown is never zero."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import get_args
+
+import attrs
+import pytest
+
+from compiler import ir, plan
+from compiler.compile import compile_experiment
+from compiler.cost.calibration import Calibration, Known
+from compiler.cost.devices import DEVICES, DeviceType
+from compiler.cost.estimate import Estimate, critical_path, estimate, total
+from compiler.cost.flops import training_flops
+from compiler.cost.interval import NOTHING, Interval
+from compiler.plan import Plan
+from compiler.profile import Profile, Settings
+from ocspec import Declared, Experiment, Parquet
+
+
+@pytest.fixture(scope="module")
+def declared(mini: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    """The miniature on a source that says its size."""
+    source = Parquet(name="big", path="a/*.parquet", declared=Declared(bytes=7 * 10**9, documents=10**6))
+    data = (mini.data[0].replace(sources=(source,)), *mini.data[1:])
+    return compile_experiment(mini.replace(data=data), tmp_path_factory.mktemp("declared"))
+
+
+def test_every_task_has_one(declared: Plan, full_scale: dict[str, Plan]) -> None:
+    """Of all shipped sizes, whole numbers of documents and bytes."""
+    for one in (declared, *full_scale.values()):
+        found = estimate(one)
+        assert list(found) == [task.id for task in one.tasks]
+        for name in ("documents", "bytes_read", "bytes_written", "tokens"):
+            assert all(getattr(e, name).low == int(getattr(e, name).low) for e in found.values())
+
+
+def test_a_declared_source_is_read_whole_and_survivors_are_bounds(declared: Plan) -> None:
+    """Sign reads a million documents; of those behind it any number is left, but one."""
+    found = estimate(declared)
+    assert found["code/sign"].documents == Interval.exact(10**6)
+    for name in ("code/hold-out", "code/refine", "code/downsample", "code/encode"):
+        assert found[name].documents == Interval(1, 10**6)
+    tokens = found["code/encode"].tokens
+    assert 7e9 / 4 < tokens.high < 7e9 / 1.5
+    assert found["code/pack"].bytes_written.high == 2 * tokens.high + 20 * 10**6 + 42
+
+
+def test_what_is_not_known_is_not_zero(mini_plan: Plan) -> None:
+    """Packages that were not fetched: no bound on what comes of them, yet an exact number of FLOPs to train."""
+    found = estimate(mini_plan)
+    for name in ("documents", "bytes_written", "seconds"):
+        assert not getattr(found["code/sign"], name).is_known
+    job = mini_plan.task("pretrain/train").op.job
+    assert found["pretrain/train"].flops == Interval.exact(training_flops(job))
+    assert found["pretrain/train"].tokens == Interval.exact(job.tokens)
+    assert found["pretrain/train"].gpu_hours == NOTHING
+    assert found["pretrain/train"].seconds.is_known
+
+
+def test_the_plans_own_seconds_lie_inside(declared: Plan, full_scale: dict[str, Plan]) -> None:
+    """One way to count: what a shard asks for in the plan is within what is estimated of it, rounded up.
+
+    Packing is planned for three bytes a token, and estimated for the tokens that are declared.
+    """
+    for one in (declared, *full_scale.values()):
+        found = estimate(one, Profile(dispatch="slurm"))
+        for task in one.tasks:
+            if task.resources.seconds is not None and not isinstance(task.op, ir.Pack):
+                assert found[task.id].seconds.low <= task.resources.seconds
+                assert task.resources.seconds <= max(found[task.id].seconds.high, 2) + 1, task.id
+
+
+def test_a_device_in_the_profile_narrows_hours(full_scale: dict[str, Plan]) -> None:
+    """And only they change."""
+    task = "pretrain/train"
+    anywhere = estimate(full_scale["8b"])[task]
+    for name in get_args(DeviceType)[:-1]:
+        profile = Profile(classes={"train": Settings(device=name)})
+        here = estimate(full_scale["8b"], profile)[task]
+        assert anywhere.gpu_hours.low <= here.gpu_hours.low
+        assert here.gpu_hours.high <= anywhere.gpu_hours.high
+        assert attrs.evolve(here, gpu_hours=NOTHING, cpu_hours=NOTHING, seconds=NOTHING) == attrs.evolve(
+            anywhere, gpu_hours=NOTHING, cpu_hours=NOTHING, seconds=NOTHING
+        )
+    devices = full_scale["8b"].task(task).op.job.parallelism.devices
+    assert anywhere.gpu_hours.high == pytest.approx(anywhere.seconds.high * devices / 3600)
+
+
+def test_the_memory_of_opencoder_fits_its_devices(full_scale: dict[str, Plan]) -> None:
+    """They did train: the lower bound of a rank is within 80 GB, and it is a bound and no more."""
+    for one in full_scale.values():
+        for name in ("pretrain", "anneal"):
+            found = estimate(one)[f"{name}/train"].memory_mb
+            assert 8_000 < found.low < DEVICES["H100"].memory_mb
+            assert found.high == math.inf
+
+
+def test_what_was_built_goes_before_what_is_supposed(mini_plan: Plan) -> None:
+    """Facts of a manifest are exact, and those after it count from them; times within what may differ."""
+    sign, refine = mini_plan.task("code/sign"), mini_plan.task("code/refine")
+    facts = Known(documents=4_133, text_bytes=37_000_000, bytes_written=657_898, seconds=8.0, peak_memory_mb=416)
+    found = estimate(mini_plan, None, Calibration(known={sign.fingerprint: facts}, processors=2))
+    assert found["code/sign"].bytes_written == Interval.exact(657_898)
+    assert found["code/hold-out"].documents == Interval.exact(4_133)
+    assert found["code/hold-out"].bytes_read == Interval.exact(657_898)
+    assert 9 in found["code/sign"].seconds
+    assert found["code/sign"].memory_mb.high == pytest.approx(416 * 1.15)
+    assert found["code/refine"].documents == Interval(1, 4_133)
+    assert found["code/refine"].seconds.is_known
+    assert refine.shards == 2
+
+
+def test_rates_of_past_runs_are_used(declared: Plan) -> None:
+    """Half of the prior's seconds for a unit are half of the time, but for the start."""
+    ordinary = estimate(declared, None, Calibration(rates={"data.sign": Interval.exact(1.0)}, processors=8))
+    fast = estimate(declared, None, Calibration(rates={"data.sign": Interval.exact(0.5)}, processors=8))
+    assert fast["code/sign"].seconds.high - 1 == pytest.approx((ordinary["code/sign"].seconds.high - 1) / 2)
+
+
+def test_shards_run_in_waves(declared: Plan) -> None:
+    """Two of one processor each at once where there are two, one after the other where they run in one process."""
+    at_once = estimate(declared, None, Calibration(processors=2))["code/sign"].seconds
+    in_turn = estimate(declared, Profile(dispatch="inline"))["code/sign"].seconds
+    assert in_turn == at_once * 2
+    assert estimate(declared)["code/sign"].seconds == Interval(at_once.low, in_turn.high)
+    limited = Profile(dispatch="slurm", max_parallel_shards=1)
+    assert estimate(declared, limited)["code/sign"].seconds == in_turn
+
+
+def test_totals_and_the_critical_path(declared: Plan) -> None:
+    """Sums, greatest peaks; what runs beside something else takes no time of its own."""
+    found = estimate(declared)
+    everything = total(found.values())
+    assert everything.flops.low == sum(e.flops.low for e in found.values())
+    assert everything.memory_mb.high == max(e.memory_mb.high for e in found.values())
+    path = critical_path(declared, found, found)
+    assert path.low <= everything.seconds.low
+    trains = [task.id for task in declared.tasks if isinstance(task.op, ir.TrainOp)]
+    assert critical_path(declared, found, trains).low == pytest.approx(sum(found[t].seconds.low for t in trains))
+    assert critical_path(declared, found, []) == NOTHING
+    assert total([]) == Estimate(**{field.name: NOTHING for field in attrs.fields(Estimate)})
+
+
+def test_estimates_enter_neither_plan_nor_fingerprint(mini: Experiment, declared: Plan, tmp_path: Path) -> None:
+    """A source that declares more makes the same tasks; a plan keeps what was known of its sources."""
+    source = Parquet(name="big", path="a/*.parquet", declared=Declared(bytes=9 * 10**9, documents=10**6, tokens=10**9))
+    data = (mini.data[0].replace(sources=(source,)), *mini.data[1:])
+    more = compile_experiment(mini.replace(data=data), tmp_path)
+    assert [task.fingerprint for task in more.tasks] == [task.fingerprint for task in declared.tasks]
+    (known,) = more.sources
+    assert (known.name, known.format, known.documents, known.text_bytes, known.tokens, known.stored_bytes) == (
+        "big", "parquet", 10**6, 9 * 10**9, 10**9, None,
+    )  # fmt: skip
+    assert plan.loads(plan.dumps(more)) == more
+    assert estimate(more)["code/encode"].tokens.high <= 10**9
+
+
+def test_tokens_that_are_declared_tell_the_bytes(mini: Experiment, tmp_path: Path) -> None:
+    """Where nothing else is known."""
+    source = Parquet(name="big", path="a/*.parquet", declared=Declared(tokens=10**9))
+    data = (mini.data[0].replace(sources=(source,)), *mini.data[1:])
+    found = estimate(compile_experiment(mini.replace(data=data), tmp_path))
+    assert found["code/sign"].documents.is_known
+    assert found["code/encode"].tokens.high == 10**9
