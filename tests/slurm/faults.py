@@ -563,8 +563,8 @@ def time_limit_in_training(trial: Trial) -> str:
     )
     run.submit()
     end = time.monotonic() + 2 * PATIENCE_S
-    while not all(state.state == "finished" for state in run.look()[0]):
-        assert time.monotonic() < end, run.look()
+    while not all(state.state == "finished" for state in (states := run.look()[0])):
+        assert time.monotonic() < end and not any(state.state == "failed" for state in states), states
         time.sleep(2)
     unbroken.run(plan, path)
     for task in plan.tasks:
