@@ -185,13 +185,14 @@ def fingerprint(preimage: Tree) -> str:
     return hashlib.sha256(FINGERPRINT.encode() + b"\0" + encode(preimage)).hexdigest()
 
 
-def task_preimage(op: Operator, inputs: Mapping[str, list[str]]) -> Tree:
+def task_preimage(op: Operator, inputs: Mapping[str, list[str]], tree: Tree | None = None) -> Tree:
     """Pre-image of a task: its operator, and per role the fingerprints (or content digests) of what it reads.
 
-    Of a role that the operator declares `unordered` they are sorted: its bytes do not depend on their order.
+    Of a role that the operator declares `unordered` they are sorted: its bytes do not depend on their order. `tree` is
+    the operator's, where somebody has it.
     """
     roles = {role: sorted(ids) if role in op.unordered else tuple(ids) for role, ids in inputs.items()}
-    return ["task", to_tree(op), to_tree(roles)]
+    return ["task", to_tree(op) if tree is None else tree, to_tree(roles)]
 
 
 def differences(before: Tree, after: Tree, path: str = "") -> list[tuple[str, Any, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import attrs
 
 from compiler.errors import UserError
 from compiler.findings import AS_EACH_RULE_SAYS, Finding, Severities
+from compiler.memo import Memo
 from compiler.metadata import SourceStats
 from compiler.plan import DedupSummary, StageSummary, Task
 from compiler.profile import Profile
@@ -45,13 +47,14 @@ class Draft:
 
     `pins` are what a lock knows of sources that cannot be seen from here. `problems` with sources are kept for
     `check`, which lists them with its own, and leaves `warnings`. `severities` and `profile` are for rules alone:
-    no pass may let them into a plan.
+    no pass may let them into a plan. `memo` holds what neighbours of this experiment need, too.
     """
 
     experiment: Experiment
     base: Path
     shards: int | None
     pins: Pins = NO_PINS
+    memo: Memo = attrs.field(factory=Memo, eq=False, repr=False)
     sources: dict[str, SourceStats] = attrs.field(factory=dict)
     tokenizer_digest: str = ""
     problems: tuple[UserError, ...] = ()
@@ -64,8 +67,8 @@ class Draft:
     deduplication: tuple[DedupSummary, ...] = ()
 
     def add(self, *tasks: Task, **changes: Any) -> Draft:
-        """The draft with more tasks."""
-        return attrs.evolve(self, tasks=self.tasks + tasks, **changes)
+        """The draft with more tasks; one that a neighbour has, too, is the neighbour's object."""
+        return attrs.evolve(self, tasks=self.tasks + tuple(map(self.memo.first, tasks)), **changes)
 
     def where(self, spec: Spec) -> str:
         """file:line of a spec object, relative to the spec file's directory."""
@@ -82,4 +85,9 @@ class Draft:
 
 def relative(origin: Origin | None, base: Path) -> str:
     """An origin as `file:line`, the same on every machine."""
-    return "" if origin is None else f"{os.path.relpath(origin.file, base)}:{origin.line}"
+    return "" if origin is None else f"{_relative(origin.file, base)}:{origin.line}"
+
+
+@cache
+def _relative(file: str, base: Path) -> str:
+    return os.path.relpath(file, base)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from fractions import Fraction
@@ -328,30 +328,31 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def describe(spec: Spec) -> dict[str, Any]:
+def describe(spec: Spec, part: Callable[[Spec], dict[str, Any]] | None = None) -> dict[str, Any]:
     """The spec as plain data for plans and diffs: kind, key, change class, and fields with keyed children.
 
-    A sequence of specs becomes a map by key, so that inserting one element is one change and not many.
+    A sequence of specs becomes a map by key, so that inserting one element is one change and not many. `part` describes
+    the specs in it, where somebody knows them already.
     """
     fields: dict[str, Any] = {}
     roles: dict[str, str] = {}
     for name, info in type(spec).model_fields.items():
-        fields[name] = _describe_value(getattr(spec, name))
+        fields[name] = _describe_value(getattr(spec, name), part or describe)
         for mark in info.metadata:
             if isinstance(mark, FieldRole):
                 roles[name] = mark.name
     return {"kind": type(spec).kind(), "class": spec.change_class, "roles": roles, "fields": fields}
 
 
-def _describe_value(value: Any) -> Any:
+def _describe_value(value: Any, part: Callable[[Spec], dict[str, Any]]) -> Any:
     if isinstance(value, Spec):
-        return describe(value)
+        return part(value)
     if isinstance(value, tuple) and value and all(isinstance(item, Spec) for item in value):
-        return {"keyed": dict(zip(sibling_keys(value), map(describe, value), strict=True))}
+        return {"keyed": dict(zip(sibling_keys(value), map(part, value), strict=True))}
     if isinstance(value, tuple | list):
-        return [_describe_value(item) for item in value]
+        return [_describe_value(item, part) for item in value]
     if isinstance(value, Mapping):
-        return {"map": {str(k): _describe_value(v) for k, v in sorted(value.items())}}
+        return {"map": {str(k): _describe_value(v, part) for k, v in sorted(value.items())}}
     if isinstance(value, Fraction):
         return str(value)
     return value

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import attrs
 
 from compiler import canonical
 from compiler.draft import Draft
+from compiler.memo import Memo
 from compiler.plan import Task
 
 
@@ -14,10 +17,17 @@ def fingerprint(draft: Draft) -> Draft:
     identity: dict[str, str] = {}
     tasks: list[Task] = []
     for task in draft.tasks:
-        preimage = canonical.task_preimage(task.op, by_role(task, identity))
-        identity[task.id] = canonical.fingerprint(preimage)
-        tasks.append(attrs.evolve(task, preimage=preimage, fingerprint=identity[task.id]))
+        read = tuple(identity[item.task] for item in task.inputs)
+        done = draft.memo.get("fingerprint", (task,), partial(_identified, draft.memo, task, identity), read)
+        identity[task.id] = done.fingerprint
+        tasks.append(done)
     return attrs.evolve(draft, tasks=tuple(tasks))
+
+
+def _identified(memo: Memo, task: Task, identity: dict[str, str]) -> Task:
+    tree = memo.get("tree", (task.op,), partial(canonical.to_tree, task.op))
+    preimage = canonical.task_preimage(task.op, by_role(task, identity), tree)
+    return attrs.evolve(task, preimage=preimage, fingerprint=canonical.fingerprint(preimage))
 
 
 def by_role(task: Task, identity: dict[str, str]) -> dict[str, list[str]]:

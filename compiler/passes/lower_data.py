@@ -41,9 +41,22 @@ TWINS = MinHash(bands=16, rows=128)  # near twins of held-out documents are foun
 def lower_data(draft: Draft) -> Draft:
     """Add the tasks of every data set; a data set stands after the one that it starts from."""
     for dataset in in_order(draft.experiment.data):
-        draft = _refine_sources(draft, dataset) if dataset.sources else _start_from_base(draft, dataset)
-        draft = _select(draft, dataset)
+        draft = _add(draft, dataset)
     return draft
+
+
+def _add(draft: Draft, dataset: Dataset) -> Draft:
+    """The tasks of a data set. They depend on what of it is read, what is held out, its base, and others' names."""
+    of = (dataset, draft.experiment.hold_out, *draft.sources.values())
+    others = tuple(other.name for other in draft.experiment.data if other.sources)
+    values = draft.base, others, draft.datasets.get(dataset.base or "")
+    lowered = draft.memo.get("data set", of, lambda: _lowered(attrs.evolve(draft, tasks=()), dataset), values)
+    return draft.add(*lowered.tasks, datasets={**draft.datasets, dataset.name: lowered.datasets[dataset.name]})
+
+
+def _lowered(draft: Draft, dataset: Dataset) -> Draft:
+    draft = _refine_sources(draft, dataset) if dataset.sources else _start_from_base(draft, dataset)
+    return _select(draft, dataset)
 
 
 def in_order(data: tuple[Dataset, ...]) -> list[Dataset]:

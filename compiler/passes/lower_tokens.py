@@ -5,6 +5,8 @@ Documents are encoded in an array over shards, then packed by one task in an ord
 
 from __future__ import annotations
 
+from functools import partial
+
 import attrs
 
 from compiler import ir
@@ -68,10 +70,11 @@ def held_out_documents(draft: Draft) -> tuple[Input, ...]:
 
 def shares(mixture: Mixture) -> tuple[ir.DatasetShare, ...]:
     """Exact shares of a mixture, sorted by data set, summing to one."""
+    total = mixture.total
     return tuple(
         ir.DatasetShare(
             dataset=part.dataset,
-            share=exact_share(part.weight) / mixture.total,
+            share=exact_share(part.weight) / total,
             max_epochs=exact_share(part.max_epochs),
         )
         for part in sorted(mixture.parts, key=lambda part: part.dataset)
@@ -81,7 +84,8 @@ def shares(mixture: Mixture) -> tuple[ir.DatasetShare, ...]:
 def lasting_shares(draft: Draft, mixture: Mixture) -> dict[str, ir.DatasetShare]:
     """Shares by data set, in the names that fingerprints and files know the data sets by, and in their order."""
     names = {part.dataset: draft.dataset(part.dataset).identity_name for part in mixture.parts}
-    found = {share.dataset: attrs.evolve(share, dataset=names[share.dataset]) for share in shares(mixture)}
+    exact = draft.memo.get("shares", (mixture,), partial(shares, mixture))
+    found = {share.dataset: attrs.evolve(share, dataset=names[share.dataset]) for share in exact}
     return dict(sorted(found.items(), key=lambda item: item[1].dataset))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import attrs
 
@@ -23,7 +24,12 @@ def place(draft: Draft) -> Draft:
     """Give each task its shards, what a shard asks for, and its queries."""
     sizes = dataset_sizes(draft)
     parameters = next((task.op.job.model.parameters for task in draft.tasks if isinstance(task.op, ir.TrainOp)), None)
-    return attrs.evolve(draft, tasks=tuple(_placed(draft, task, sizes, parameters) for task in draft.tasks))
+    same = draft.shards, draft.experiment.shard_bytes, tuple(sizes.items()), parameters
+    placed = (
+        draft.memo.get("placed", (task,), partial(_placed, draft, task, sizes, parameters), same)
+        for task in draft.tasks
+    )
+    return attrs.evolve(draft, tasks=tuple(placed))
 
 
 def _placed(draft: Draft, task: Task, sizes: dict[str, Size | None], parameters: int | None) -> Task:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -27,7 +28,7 @@ def resolve(draft: Draft) -> Draft:
     stats: dict[str, SourceStats] = {}
     for source in sources_of(draft.experiment):
         try:
-            stats |= _look_at(source, draft)
+            stats |= draft.memo.get("look", (source, draft.pins), partial(_look_at, source, draft), draft.base)
         except UserError as error:
             problems.append(UserError(error.what, where=draft.where(source), fix=error.fix))
     tokenizer = draft.experiment.tokenizer

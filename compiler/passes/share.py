@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import json
+from functools import partial
 
 import attrs
 
-from compiler.canonical import task_preimage
+from compiler.canonical import encode, to_tree
 from compiler.draft import Draft
+from compiler.ir import Operator
+from compiler.memo import Memo
 from compiler.passes.schedule import schedule
-from compiler.plan import Task
+from compiler.plan import Input, Task
 
 
 def share(draft: Draft) -> Draft:
     """Keep the first of equal tasks and point the readers of the others to it."""
-    first: dict[str, str] = {}
+    first: dict[tuple[bytes, Read], str] = {}
     same: dict[str, str] = {}
     kept: list[Task] = []
     for task in schedule(draft).tasks:  # upstream first, so that a reader finds what its inputs became
-        inputs = tuple(attrs.evolve(item, task=same.get(item.task, item.task)) for item in task.inputs)
-        ids: dict[str, list[str]] = {}
-        for item in inputs:
-            ids.setdefault(item.role, []).append(item.task)
-        identity = json.dumps(task_preimage(task.op, ids))
+        inputs = tuple(attrs.evolve(i, task=same[i.task]) if i.task in same else i for i in task.inputs)
+        identity = draft.memo.get("encoded", (task.op,), partial(_encoded, task.op, draft.memo)), _read(task.op, inputs)
         if identity in first:
             same[task.id] = first[identity]
         else:
             first[identity] = task.id
-            kept.append(attrs.evolve(task, inputs=inputs))
+            kept.append(task if inputs == task.inputs else attrs.evolve(task, inputs=inputs))
     datasets = {
         name: attrs.evolve(
             tasks,
@@ -38,3 +37,18 @@ def share(draft: Draft) -> Draft:
         for name, tasks in draft.datasets.items()
     }
     return attrs.evolve(draft, tasks=tuple(kept), datasets=datasets)
+
+
+Read = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def _read(op: Operator, inputs: tuple[Input, ...]) -> Read:
+    """What is read by role, as the pre-image of a task has it."""
+    roles: dict[str, list[str]] = {}
+    for item in inputs:
+        roles.setdefault(item.role, []).append(item.task)
+    return tuple((role, tuple(sorted(roles[role]) if role in op.unordered else roles[role])) for role in sorted(roles))
+
+
+def _encoded(op: Operator, memo: Memo) -> bytes:
+    return encode(memo.get("tree", (op,), partial(to_tree, op)))
