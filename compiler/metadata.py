@@ -324,7 +324,7 @@ def column_names(file: SourceFile) -> list[str]:
 
 
 def _schema_names(footer: bytes) -> list[str]:
-    """The children of the root in `schema`, the second field of Thrift's FileMetaData: a list of elements in preorder."""
+    """The root's children in `schema`, the second field of Thrift's FileMetaData: a list of elements in preorder."""
     field = position = 0
     while True:
         head = footer[position]

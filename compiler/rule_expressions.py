@@ -189,3 +189,18 @@ def _is_empty(connection: duckdb.DuckDBPyConnection, where: str) -> bool:
     row = connection.execute(query).fetchone()
     assert row is not None
     return bool(json.loads(row[1])[0]["name"].strip() == "EMPTY_RESULT")
+
+
+def count(where: str, rows: list[dict[str, float | str]]) -> int:
+    """For how many rows, each with the same names, a checked expression of these names is true.
+
+    >>> count("num_lines < 5 AND path LIKE '%.py'", [{"num_lines": 3, "path": "a.py"}, {"num_lines": 3, "path": "a.c"}])
+    1
+    """
+    kinds = ", ".join(f"{name} {COLUMNS.get(name, 'DOUBLE')}" for name in rows[0])
+    query = f"""SELECT count(*) FROM (SELECT unnest(?::STRUCT({kinds})[], recursive := true))
+        WHERE ({where}\n)"""  # noqa: S608 - checked before
+    with duckdb.connect() as connection:
+        found = connection.execute(query, [rows]).fetchone()
+    assert found is not None
+    return int(found[0])

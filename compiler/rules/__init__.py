@@ -34,6 +34,16 @@ from compiler.rules import (
     oc024_decontamination,
     oc025_test_data,
     oc026_conditions,
+    oc027_sample,
+    oc028_languages,
+    oc029_collisions,
+    oc030_repositories,
+    oc031_columns,
+    oc032_formats,
+    oc033_twice,
+    oc034_bytes_per_token,
+    oc035_growth,
+    oc036_samples,
 )
 from compiler.rules.base import Rule
 
@@ -64,6 +74,16 @@ RULES: tuple[Rule, ...] = (
     oc024_decontamination.RULE,
     oc025_test_data.RULE,
     oc026_conditions.RULE,
+    oc027_sample.RULE,
+    oc028_languages.RULE,
+    oc029_collisions.RULE,
+    oc030_repositories.RULE,
+    oc031_columns.RULE,
+    oc032_formats.RULE,
+    oc033_twice.RULE,
+    oc034_bytes_per_token.RULE,
+    oc035_growth.RULE,
+    oc036_samples.RULE,
 )
 
 

@@ -110,8 +110,8 @@ RULE = Rule(
 Mixtures, stages and evaluations know data sets, instruction sources and stages by name. A name that is mistyped
 resolves to nothing, and where names are looked up late that is found out on the node. Config systems that build
 objects lazily have this problem by design: Fiddle says "No parameter named ... exists", with the valid names, but
-only when the object is built; NeMo-Run had to move the check of its configs to the moment they are added (pull
-request 103). Two sources of one name are the other half of it: what is known of a source, its digest included, is
-known by its name. Here both are found before anything runs, with the nearest name that exists.
+only when the object is built; NeMo-Run had to move the check of its configs to the moment they are added (NeMo-Run
+#103). Two sources of one name are the other half of it: what is known of a source, its digest included, is known by
+its name. Here both are found before anything runs, with the nearest name that exists.
 """,
 )

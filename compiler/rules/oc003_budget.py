@@ -46,7 +46,7 @@ RULE = Rule(
     find,
     teach="""\
 A stage says how many tokens it trains on, and a part of its mixture how often a token may be seen. Where a data set
-is smaller than its share of the budget, it is repeated, and nobody notices: in OLMo-core issue 316 ratios that became
+is smaller than its share of the budget, it is repeated, and nobody notices: in OLMo-core #316 ratios that became
 token counts and then instances lost a little each time, and training ran 5 to 30 steps into a second epoch, visible
 only as a drop of the loss during annealing. Here the budget is compared with an upper bound of the data: the declared
 tokens, or one token for each byte of text. What passes may still be refused by the exact count once the data is

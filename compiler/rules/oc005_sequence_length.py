@@ -31,8 +31,7 @@ RULE = Rule(
     teach="""\
 `max_positions` is the context that the model promises; rotary embeddings beyond it are extrapolated. A stage with
 longer sequences would train positions that the checkpoint says it does not have, and tools that read the checkpoint
-cut them off. torchtitan adds such checks one bug at a time (issues 1312 and 4260 are about sequence lengths and
-contexts that no run could use). OpenCoder 8B trains 130,000 steps at half its context of 8,192 first, never beyond
-it.
+cut them off. torchtitan adds such checks one bug at a time (#1312 and #4260 are about sequence lengths and contexts
+that no run could use). OpenCoder 8B trains 130,000 steps at half its context of 8,192 first, never beyond it.
 """,
 )

@@ -33,6 +33,6 @@ RULE = Rule(
 A global batch is micro batch x data-parallel replicas x accumulation steps, and the last factor has to be whole:
 OpenCoder 1.5B has 1024 = 4 x 256 x 1, the 8B 1024 = 1 x 256 x 4. Megatron finds out at start-up, when all devices are
 taken; a trainer that rounds instead trains on a batch that the spec does not say, and the tokens of a step, the
-learning rate and the end of the schedule no longer fit one another (OLMo-core issue 316 is such a rounding).
+learning rate and the end of the schedule no longer fit one another (OLMo-core #316 is such a rounding).
 """,
 )

@@ -39,6 +39,6 @@ RULE = Rule(
 A source of documents has one text a row, a source of instructions has two, a question and an answer. Read as the
 other, a file either fails on a missing column when the job runs, or worse, trains with the loss on the whole text
 instead of on the answer. That attributes and documents have to fit is one of the checks that Dolma's users asked for
-(dolma issue 215).
+(dolma #215).
 """,
 )

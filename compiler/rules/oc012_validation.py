@@ -35,8 +35,7 @@ RULE = Rule(
     teach="""\
 A stage with `validate_every` measures bits per byte of held-out text while it trains. Without a hold-out every text
 is learnt, and a loss on it falls whatever the model is worth elsewhere. Sequences split over context-parallel devices
-cannot be scored whole, so the two exclude each other. open-instruct issue 1853 tells what a measure without a known
-noise floor costs: two equal runs differed by 20.8 points, and no mixture could be ranked until another seed was paid
-for.
+cannot be scored whole, so the two exclude each other. open-instruct #1853 tells what a measure without a known noise
+floor costs: two equal runs differed by 20.8 points, and no mixture could be ranked until another seed was paid for.
 """,
 )

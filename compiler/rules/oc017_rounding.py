@@ -35,7 +35,7 @@ RULE = Rule(
     find,
     teach="""\
 Shares are exact fractions here, and each phase's steps x batch sequences are dealt out by the largest remainder, so
-that the parts sum to the budget to the last sequence; the draw asserts it. That is the proof that OLMo-core issue 316
+that the parts sum to the budget to the last sequence; the draw asserts it. That is the proof that OLMo-core #316
 lacked, where ratios were rounded to tokens of a file and again to instances, and training ran 5 to 30 steps into a
 second epoch. What exact arithmetic cannot mend is a share of less than one sequence: the part is named in the spec
 and in the paper's table, and no token of it is trained on.

@@ -64,8 +64,8 @@ RULE = Rule(
     severity="warning",
     teach="""\
 A data set that no mixture names was either forgotten in the mixture or forgotten in `data=`. Either way its tasks are
-in the plan: it is read, signed, deduplicated and refined, at full price, for nothing. In marin pull request 8101 the
-same artefact under two builders would have recomputed 292 MinHash artefacts from 49.67 TiB; work that nobody reads
-costs the same. The rule is silent where the data set may serve as held-out text that is measured on.
+in the plan: it is read, signed, deduplicated and refined, at full price, for nothing. In marin #8101 the same
+artefact under two builders would have recomputed 292 MinHash artefacts from 49.67 TiB; work that nobody reads costs
+the same. The rule is silent where the data set may serve as held-out text that is measured on.
 """,
 )

@@ -90,7 +90,9 @@ def workplace(tmp_path: Path) -> Path:
         folder.mkdir(parents=True)
         (folder / "main.py").write_text(f"print('{repository}')\n" * 200)
     (tmp_path / "files.jsonl").write_text('{"repo": "alpha", "path": "a.py", "content": "x = 1"}\n' * 100)
-    (tmp_path / "items.jsonl").write_text('{"task_id": 11, "text": "say x", "code": "x", "test_list": []}\n')
+    mbpp = '{"task_id": 11, "text": "say x", "code": "x", "test_list": []}\n'
+    humaneval = '{"task_id": "x/1", "prompt": "def x():", "canonical_solution": "    return 1", "entry_point": "x"}\n'
+    (tmp_path / "items.jsonl").write_text(mbpp + humaneval)
     (tmp_path / "pairs.jsonl").write_text('{"instruction": "say x", "output": "x"}\n')
     return tmp_path
 

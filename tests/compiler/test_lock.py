@@ -111,7 +111,7 @@ def test_what_can_be_seen_is_believed_before_the_lock(
 ) -> None:
     experiment = experiment_of("experiment = small()")
     locked = lock_of(experiment, workplace)
-    (workplace / "files.jsonl").write_text('{"content": "y = 2"}\n' * 900)
+    (workplace / "files.jsonl").write_text('{"repo": "r", "path": "b.py", "content": "y = 2"}\n' * 900)
     changed = {change.path for change in lock_changes(locked, lock_of(experiment, workplace, locked))}
     assert {"source:files.digest", "source:files.bytes", "task:code/sign"} <= changed
 

@@ -38,7 +38,7 @@ def test_fields_and_digest_enter_the_plan_and_the_path_does_not_count(
 
 
 def test_the_order_of_test_sets_and_phrases_means_nothing(compiled: Callable[[str], Plan]) -> None:
-    one, other = 'TestSet.mbpp("items.jsonl")', 'TestSet.humaneval("pairs.jsonl")'
+    one, other = 'TestSet.mbpp("items.jsonl")', 'TestSet.humaneval("items.jsonl")'
     first = compiled(HEAD.format(f'{one}, {other}), stop_phrases=("a", "b"'))
     second = compiled(HEAD.format(f'{other}, {one}), stop_phrases=("b", "a", "b"'))
     assert operator(first) == operator(second)

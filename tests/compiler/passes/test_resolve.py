@@ -56,7 +56,7 @@ def test_a_tokenizer_that_is_not_what_was_pinned_is_refused(
     with pytest.raises(UserErrors) as error:
         with_tokenizer(more=f', digest="{"0" * 64}"')
     (problem,) = error.value.problems
-    assert problem.what == f"tokenizer 'own' is {hashlib.sha256(b'{}').hexdigest()}, not {'0' * 64}"
+    assert problem.what == f"tokenizer 'own' is {hashlib.sha256(b'{}').hexdigest()}, not {'0' * 64} [OC016]"
     assert problem.where == "spec.py:2"
 
 

