@@ -92,6 +92,13 @@ def add_profile(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_calibration(parser: argparse.ArgumentParser) -> None:
+    """--no-calibration."""
+    parser.add_argument(
+        "--no-calibration", action="store_true", help="estimate without what past runs in the store took"
+    )
+
+
 def positive(text: str) -> int:
     """A whole number above zero, as an argument's type."""
     number = int(text)

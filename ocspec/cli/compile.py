@@ -45,6 +45,7 @@ def compile_spec(args: Namespace) -> tuple[Plan, Path]:
     from compiler.smoke import smoke
     from compiler.write import remember_latest, write_plan
     from ocspec.cli.checking import compiled
+    from runtime.review import discard_if_other
 
     profile = arguments.profile_called(args.profile)
     experiment, base = load_spec(args.spec)
@@ -53,6 +54,8 @@ def compile_spec(args: Namespace) -> tuple[Plan, Path]:
         plan = smoke(plan)
     out = Path(args.out) if args.out else arguments.BUILD / plan.experiment
     file = write_plan(plan, out, base, profile)
+    if discard_if_other(file):
+        say(f"the review in {short_path(str(out))} was of another plan and is removed")
     remember_latest(file, arguments.BUILD)
     return plan, file
 

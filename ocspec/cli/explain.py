@@ -8,13 +8,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ocspec.cli import arguments, exits
+from ocspec.cli.amounts import estimate_rows
 from ocspec.cli.output import duration, plural, print_json, print_table, short_path
 
 if TYPE_CHECKING:
     from compiler.plan import Task
+    from runtime.reasons import Outlook
     from runtime.task import Artifact
 
 INDENT = "  "
+LABEL = 27
+"""Columns of the names in a list of what a task takes."""
 
 
 def add_parser(subparsers: arguments.Subparsers) -> None:
@@ -23,29 +27,40 @@ def add_parser(subparsers: arguments.Subparsers) -> None:
         subparsers,
         "explain",
         run,
-        "show what a task is: operator, inputs, SQL and pre-image",
+        "show what a task is, why it has to run and what it takes",
+        "Its operator, inputs, SQL and pre-image; every change behind what becomes of it;\nan estimate.",
         "The pre-image is what the fingerprint is the hash of. Once a task is built, it\n"
         "names its inputs by the digests of their content.",
     )
     parser.add_argument("task", metavar="TASK", help="id of the task, as `ocspec status` shows it")
     arguments.add_plan(parser)
     arguments.add_store(parser)
+    arguments.add_profile(parser)
+    arguments.add_calibration(parser)
     arguments.add_json(parser)
 
 
 def run(args: Namespace) -> int:
     """Print one task."""
     from compiler.plan import CONVERTER
+    from ocspec.cli.forecast import forecast_for
 
     plan, _ = arguments.plan_at(args.plan)
     task = arguments.task_called(plan, args.task)
-    built = arguments.store_at(args.store).find(task.fingerprint)
+    found = forecast_for(plan, args)
+    one, estimate = found.of(task.id), found.estimates[task.id]
+    built = one.artifact
     if args.json:
+        from ocspec.cli.plan import outlook_facts
+
         manifest = dict(built.manifest) if built else None
-        print_json("explain", experiment=plan.experiment, task=CONVERTER.unstructure(task), manifest=manifest)
+        facts = {"task": CONVERTER.unstructure(task), "manifest": manifest, "outlook": outlook_facts(one, estimate)}
+        print_json("explain", experiment=plan.experiment, **facts)
         return exits.OK
     print(f"{task.id}: {task.op.op_id} version {task.op.op_version}\n")
     print_table(("", ""), [*_about(task), *(_built(built) if built else [("built", "no")])])
+    _section("plan", plan_lines(one))
+    _section("takes, where it is run", [f"{name:<{LABEL}}  {text}" for name, text in estimate_rows(estimate)])
     fields = {k: v for k, v in CONVERTER.unstructure(task)["op"].items() if k not in {"op", "version"}}
     _section("operator", value_lines(fields))
     for name, sql in task.sql.items():
@@ -57,6 +72,17 @@ def run(args: Namespace) -> int:
     return exits.OK
 
 
+def plan_lines(one: Outlook) -> Iterator[str]:
+    """What becomes of it, and every change behind that, the earliest first."""
+    from ocspec.cli.because import because, change_text
+
+    text = because(one)
+    yield f"{one.action}: {text}" if text else one.action
+    for cause in one.reason.causes:
+        for change in cause.changes:
+            yield f"{INDENT}{cause.task}: {change_text(change)}"
+
+
 def _about(task: Task) -> list[tuple[str, str]]:
     asked = task.resources
     needs = [plural(task.shards, "shard"), f"each {plural(asked.cpus, 'CPU')}", f"{asked.memory_mb:,} MB"]
@@ -65,7 +91,6 @@ def _about(task: Task) -> list[tuple[str, str]]:
         needs.append(
             "unknown temporary disk" if asked.disk_mb is None else f"up to {asked.disk_mb:,} MB temporary disk"
         )
-    needs += [] if asked.seconds is None else [f"about {duration(asked.seconds)}"]
     rows = [("from", task.origin), ("", ", ".join(task.spec_paths))]
     rows += _listed("reads", [f"{item.task} as {item.role}" for item in task.inputs])
     rows += _listed("writes", [f"{name} ({kind})" for name, kind in task.op.outputs.items()])

@@ -1,56 +1,88 @@
-"""What a plan would do to a store: which tasks are reused, which are cut off, which run. Changes nothing."""
+"""What running a plan would take, by what would become of its tasks. It runs nothing, and does not say how it looks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from argparse import Namespace
 
 import attrs
 
-from compiler.plan import Plan, Task
+from compiler.cost.calibration import PRIORS, Calibration
+from compiler.cost.estimate import Estimate, critical_path, estimate, total
+from compiler.cost.interval import Interval
+from compiler.plan import Plan
+from compiler.profile import Profile
+from ocspec.cli import arguments
+from runtime.reasons import ACTIONS, Outlook, outlook
 from runtime.store import Store
-from runtime.worker import task_key
-
-if TYPE_CHECKING:
-    from runtime.task import Artifact
-
-Action = Literal["reused", "cut off", "to run"]
 
 
 @attrs.frozen(kw_only=True)
 class Forecast:
-    """One task: `waits_for` are the tasks that end right before it can start."""
+    """Every task, what each takes where it is run, and all together that would run.
 
-    task: Task
-    action: Action
-    waits_for: tuple[str, ...] = ()
-
-
-def forecast(plan: Plan, store: Store) -> list[Forecast]:
-    """What would become of every task, in the plan's order.
-
-    A task is cut off when its inputs turned out to hold what they held before: another fingerprint, the same
-    key. Of a task whose inputs are not built yet that cannot be known; it counts as one to run.
+    Of a task that may be cut off it is not known whether it runs, so `total`, `wall` and `trained` count it as "or
+    less". `wall` are seconds, `trained` tokens of those tasks that train, `training`.
     """
-    built: dict[str, Artifact] = {}
-    before: dict[str, set[str]] = {}
-    found = []
-    for task in plan.tasks:
-        before[task.id] = {*task.upstream}.union(*(before[upstream] for upstream in task.upstream))
-        artifact, action = store.find(task.fingerprint), "reused"
-        waiting = [upstream for upstream in task.upstream if upstream not in built]
-        waits_for = tuple(one for one in waiting if not any(one in before[other] for other in waiting))
-        if artifact is None and not waits_for:
-            artifact, action = store.artifact(_key(task, built)), "cut off"
-        if artifact is None:
-            found.append(Forecast(task=task, action="to run", waits_for=waits_for))
-            continue
-        built[task.id] = artifact
-        found.append(Forecast(task=task, action="reused" if action == "reused" else "cut off"))
-    return found
+
+    outlooks: tuple[Outlook, ...]
+    estimates: dict[str, Estimate]
+    total: Estimate
+    wall: Interval
+    trained: Interval
+    training: frozenset[str]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many tasks have each action."""
+        return {action: sum(one.action == action for one in self.outlooks) for action in ACTIONS}
+
+    @property
+    def runs(self) -> tuple[Outlook, ...]:
+        """The tasks that have to run, as far as is known."""
+        return tuple(one for one in self.outlooks if one.runs)
+
+    def of(self, task_id: str) -> Outlook:
+        """What would become of one task."""
+        return next(one for one in self.outlooks if one.task.id == task_id)
 
 
-def _key(task: Task, built: dict[str, Artifact]) -> str:
-    inputs: dict[str, tuple[Artifact, ...]] = {}
-    for item in task.inputs:
-        inputs[item.role] = (*inputs.get(item.role, ()), built[item.task])
-    return task_key(task, inputs)[0]
+def forecast(plan: Plan, store: Store, profile: Profile, calibration: Calibration = PRIORS) -> Forecast:
+    """What would become of a plan's tasks on a profile, and what that takes."""
+    outlooks = outlook(plan, store)
+    estimates = estimate(plan, profile, calibration)
+    counted = {one.task.id: _counted(one, estimates[one.task.id]) for one in outlooks if one.runs}
+    training = frozenset(task for task in counted if plan.task(task).resources.task_class == "train")
+    return Forecast(
+        outlooks=outlooks,
+        estimates=estimates,
+        total=total(counted.values()),
+        wall=_wall(plan, profile, counted),
+        trained=total(counted[task] for task in training).tokens,
+        training=training,
+    )
+
+
+def forecast_for(plan: Plan, args: Namespace) -> Forecast:
+    """The forecast that a command line asks for: its store and profile, and what past runs took unless it says no."""
+    from runtime.calibration import calibration
+
+    store = arguments.store_at(args.store)
+    past = PRIORS if args.no_calibration else calibration(store, plan)
+    return forecast(plan, store, arguments.profile_called(args.profile), past)
+
+
+def _counted(one: Outlook, estimated: Estimate) -> Estimate:
+    if one.action != "may cut off":
+        return estimated
+    return Estimate(**{name: value.or_less() for name, value in attrs.asdict(estimated, recurse=False).items()})
+
+
+def _wall(plan: Plan, profile: Profile, counted: dict[str, Estimate]) -> Interval:
+    """Seconds from start to end. A cluster runs at once what does not wait; this machine may have no room for that.
+
+    What jobs wait for in a queue is not in it.
+    """
+    at_once = critical_path(plan, counted, counted)
+    if profile.dispatch == "slurm":
+        return at_once
+    return Interval(at_once.low, max(at_once.high, total(counted.values()).seconds.high))

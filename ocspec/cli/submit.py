@@ -7,10 +7,11 @@ is finished is kept whatever happens: submit again to go on. What runs is never 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compiler.errors import UserError
+from compiler.errors import UserError, UserErrors
 from ocspec.cli import arguments, exits
 from ocspec.cli.output import duration, one_line, plural, print_json, print_table, say, say_errors, short_path
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from runtime.run import Summary
     from runtime.store import Store
 
+MOST_NAMED = 4
 WHERE = {"local": "on this machine", "inline": "in this process", "slurm": "on SLURM"}
 
 
@@ -34,6 +36,8 @@ def add_parser(subparsers: arguments.Subparsers) -> None:
         "run a compiled plan, on this machine or on SLURM",
         "Only what is missing or changed runs. On this machine Ctrl-C stops it; what is\n"
         "finished is kept. On SLURM it returns when all is queued; see `ocspec status`.",
+        "A plan that `ocspec plan --out` wrote is run as it was reviewed, or refused\n"
+        "where its sources, the store, the lock or the plan itself moved since.",
     )
     arguments.add_plan(parser)
     add_options(parser)
@@ -55,6 +59,7 @@ def run(args: Namespace) -> int:
     """Run the plan, or queue it, and sum up."""
     plan, file = arguments.plan_at(args.plan)
     profile = profile_of(args)
+    hold_to_review(plan, file.resolve(), args)
     if args.dry_run:
         return dry_run(plan, file, args, profile)
     if profile.dispatch == "slurm" and not args.wait:
@@ -83,6 +88,27 @@ def profile_of(args: Namespace) -> Profile:
 
     profile = arguments.profile_called(args.profile)
     return attrs.evolve(profile, dispatch="inline") if args.inline else profile
+
+
+def hold_to_review(plan: Plan, file: Path, args: Namespace) -> None:
+    """Raise UserErrors for a reviewed plan of which something moved since; say what was built since: no harm."""
+    from runtime import review
+
+    reviewed = review.load(file.parent)
+    if reviewed is None:
+        return
+    store = arguments.store_at(args.store)
+    if problems := review.moved(reviewed, plan, file, base_of(file), store):
+        raise UserErrors(problems)
+    if built := review.here_already(reviewed, plan, store):
+        tasks = f"{plural(len(built), 'task')} that {'was' if len(built) == 1 else 'were'} to run"
+        say(f"{tasks} when the plan was reviewed, built since: {few(built)}")
+
+
+def few(names: Sequence[str]) -> str:
+    """The first few of many."""
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"{', '.join(map(one_line, names[:MOST_NAMED]))}{more}"
 
 
 def refuse(plan: Plan, file: Path, store: Store) -> None:

@@ -31,6 +31,25 @@ def test_explain_of_a_task_that_is_not_built_shows_the_plan(ocspec, spec: Path) 
     assert any(line.strip() == "num_heads: int 2" for line in lines)
 
 
+def test_explain_says_what_becomes_of_a_task_and_what_it_takes(ocspec, built: Path) -> None:
+    """Why it has to run, every change behind that, and an estimate; of a built task, what it takes to run it again."""
+    assert "plan\n  reuse\n" in ocspec("explain", "code/sign").out
+    spec = Path("tiny.py")
+    spec.write_text(spec.read_text().replace("peak=1e-3", "peak=2e-3").replace("Redact()", "Redact(pii=False)"))
+    ocspec("compile", "tiny.py")
+    text = ocspec("explain", "pretrain/train").out
+    assert "plan\n  rebuild: job.schedule[0].end: 0.001 -> 0.002 and 2 more\n" in text
+    assert "\n    code/refine: redact_pii: true -> false\n    pretrain/train: job.schedule[0].end: " in text
+    estimate = text.partition("takes, where it is run\n")[2].partition("\n\n")[0]
+    rows = dict(line.strip().split("  ", 1) for line in estimate.splitlines())
+    assert rows["tokens"].strip() == "192"
+    assert {"bytes read", "bytes written", "FLOPs", "CPU time", "wall time"} <= rows.keys()
+    assert "GPU time" not in rows
+    found = json.loads(ocspec("explain", "pretrain/train", "--json").out)["outlook"]
+    assert (found["action"], found["reason"]["code"]) == ("rebuild", "operator_changed")
+    assert found["estimate"]["tokens"] == {"low": 192, "high": 192}
+
+
 def test_explain_as_json_has_the_task_and_the_manifest(ocspec, built: Path) -> None:
     explained = json.loads(ocspec("explain", "code/sign", "--json").out)
     assert explained["task"]["op"]["op"] == "data.sign"

@@ -1,4 +1,4 @@
-"""ocspec plan: what would run, without running it."""
+"""ocspec plan: what would run, why, and what it takes, without running it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,36 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
+from ocspec.cli.budgets import KINDS
+from ocspec.cli.plan import BUDGETS
+from runtime.reasons import RUNS
+
+
+def edit(before: str, after: str) -> None:
+    """Change the spec."""
+    text = Path("tiny.py").read_text()
+    assert before in text
+    Path("tiny.py").write_text(text.replace(before, after))
+
+
+def tasks_of(result) -> dict[str, dict]:
+    """The tasks of `plan --json` by their ids."""
+    return {task["id"]: task for task in json.loads(result.out)["tasks"]}
+
 
 def test_without_a_store_everything_would_run(ocspec, spec: Path) -> None:
     result = ocspec("plan", str(spec), "--exit-code")
     assert result.code == 2
-    assert result.out.endswith("\ntiny: 14 tasks, 0 reused, 0 cut off, 14 to run\n")
+    assert "\nPlan: 14 new" in result.out
+    assert result.out.count("never built here") == 14
     assert not Path("build").exists()
     assert not Path(".ocspec").exists()
 
 
 def test_a_task_waits_for_the_nearest_tasks_only(ocspec, spec: Path) -> None:
-    tasks = {task["id"]: task for task in json.loads(ocspec("plan", str(spec), "--json").out)["tasks"]}
+    tasks = tasks_of(ocspec("plan", str(spec), "--json"))
     assert tasks["code/sign"]["waits_for"] == []
     assert tasks["code/deduplicate/cluster"]["waits_for"] == ["code/deduplicate/edges"]
     assert tasks["anneal/train"]["waits_for"] == ["anneal/mix", "pretrain/train"]
@@ -24,32 +43,142 @@ def test_a_task_waits_for_the_nearest_tasks_only(ocspec, spec: Path) -> None:
 
 def test_after_a_run_everything_is_reused(ocspec, built: Path) -> None:
     result = ocspec("plan", "--exit-code")
-    assert result == (0, "tiny: 14 tasks, 14 reused, 0 cut off, 0 to run\n", "")
+    assert result == (0, "Plan: 14 reuse - nothing to run\n", "")
     assert "code/sign  " in ocspec("plan", "--all").out
 
 
 def test_a_change_of_training_keeps_the_data(ocspec, built: Path) -> None:
-    Path("tiny.py").write_text(Path("tiny.py").read_text().replace("peak=1e-3", "peak=2e-3"))
+    edit("peak=1e-3", "peak=2e-3")
     result = ocspec("plan", "tiny.py", "--json")
-    plan = json.loads(result.out)
-    assert [task["id"] for task in plan["tasks"] if task["action"] == "to run"] == [
-        "pretrain/train",
-        "anneal/train",
-        "anneal/bits_per_byte",
-    ]
-    assert plan["counts"] == {"reused": 11, "cut off": 0, "to run": 3}
+    assert {name: task["action"] for name, task in tasks_of(result).items() if task["action"] in RUNS} == {
+        "pretrain/train": "rebuild",
+        "anneal/train": "rebuild",
+        "anneal/bits_per_byte": "may cut off",
+    }
+    counts = json.loads(result.out)["counts"]
+    assert counts == {"reuse": 11, "cut off": 0, "rebuild": 2, "new": 0, "may cut off": 1}
+
+
+def test_the_reason_is_a_change_with_both_values(ocspec, built: Path) -> None:
+    """Of the task itself, or of the one before it that changed; JSON has all of them."""
+    edit("Redact()", "Redact(pii=False)")
+    tasks = tasks_of(ocspec("plan", "tiny.py", "--json"))
+    change = {"path": "redact_pii", "before": "true", "after": "false"}
+    for name, code in (("code/refine", "operator_changed"), ("tokenizer", "input_changed")):
+        reason = tasks[name]["reason"]
+        assert (reason["code"], reason["causes"]) == (code, [{"task": "code/refine", "changes": [change]}])
+    lines = [line.split() for line in ocspec("plan", "tiny.py").out.splitlines()]
+    (refine,) = [line for line in lines if line[:1] == ["code/refine"]]
+    assert refine[1] == "rebuild" and refine[-4:] == ["redact_pii:", "true", "->", "false"]
+    (tokenizer,) = [line for line in lines if line[:1] == ["tokenizer"]]
+    assert tokenizer[1:4] == ["may", "cut", "off"] and "code/refine" in tokenizer
 
 
 def test_equal_inputs_under_another_fingerprint_are_cut_off(ocspec, built: Path) -> None:
     """Forgetting the fingerprints leaves the artefacts, which are found again by what they were made from."""
     shutil.rmtree(".ocspec/fingerprints")
-    assert "tiny: 14 tasks, 0 reused, 14 cut off, 0 to run" in ocspec("plan").out
+    assert ocspec("plan").out == "Plan: 14 cut off - nothing to run\n"
     assert ocspec("plan", "--exit-code").code == 0
 
 
 def test_the_store_is_named_by_option_or_environment(ocspec, built: Path, monkeypatch) -> None:
     Path(".ocspec").rename("moved")
-    assert "14 to run" in ocspec("plan").out
-    assert "14 reused" in ocspec("plan", "--store", "moved").out
+    assert "14 new" in ocspec("plan").out
+    assert "14 reuse" in ocspec("plan", "--store", "moved").out
     monkeypatch.setenv("OCSPEC_STORE", "moved")
-    assert "14 reused" in ocspec("plan").out
+    assert "14 reuse" in ocspec("plan").out
+
+
+@pytest.mark.parametrize("width", [80, 120, 160])
+def test_a_wider_terminal_shows_more_and_none_is_overrun(ocspec, spec: Path, monkeypatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = ocspec("plan", str(spec)).out.splitlines()
+    assert max(map(len, lines)) <= width
+    columns = {80: "time why", 120: "time CPU time writes why", 160: "time CPU time writes tokens memory why"}
+    assert " ".join(lines[0].split()) == f"task action {columns[width]}"
+    assert " ".join(lines[1].split()).endswith("never built here")
+
+
+def test_only_what_would_run_is_counted(ocspec, built: Path) -> None:
+    """A stage that is trained again, and not the one before it that is reused."""
+    edit("Decay(end=1e-5)", "Decay(end=2e-5)")
+    found = json.loads(ocspec("plan", "tiny.py", "--json").out)
+    assert found["trained_tokens"] == {"low": 128, "high": 128}
+    assert found["total"]["gpu_hours"] == {"low": 0, "high": 0}
+    train = next(task for task in found["tasks"] if task["id"] == "anneal/train")
+    measured = next(task for task in found["tasks"] if task["id"] == "anneal/bits_per_byte")
+    for name in ("bytes_read", "cpu_hours"):
+        total, one, other = (one[name] for one in (found["total"], train["estimate"], measured["estimate"]))
+        assert total["low"] == one["low"]  # the measurement may be cut off
+        assert total["high"] == one["high"] + other["high"]
+    assert " 128 tokens, " in ocspec("plan", "tiny.py").out
+
+
+# ---------------------------------------------------------------- budgets
+
+
+def test_every_budget_is_in_the_help(ocspec) -> None:
+    assert tuple(KINDS) == BUDGETS
+
+
+def test_below_its_budgets_a_plan_passes(ocspec, spec: Path) -> None:
+    result = ocspec("plan", str(spec), "--budget", "tokens=320", "--budget", "gpu_h=0")
+    assert (result.code, result.err) == (0, "")
+
+
+def test_above_a_budget_it_fails_with_numbers_and_the_dearest_tasks(ocspec, spec: Path) -> None:
+    result = ocspec("plan", str(spec), "--budget", "tokens=319", "--budget", "gpu_h=1", "--out", "build/reviewed")
+    assert result.code == 4
+    assert "error: over budget: tokens trained on 320, budget 319 tokens; it takes more in any case" in result.err
+    assert "; dearest: pretrain/train 192, anneal/train 128\n" in result.err
+    assert "fix: change the spec, or raise it to --budget tokens=320\n" in result.err
+    assert "GPU" not in result.err
+    assert "build/reviewed is not written" in result.err and not Path("build").exists()
+
+
+def test_the_upper_bound_decides(ocspec, built: Path) -> None:
+    """And what is raised to the number that the message gives passes."""
+    edit("peak=1e-3", "peak=2e-3")
+    total = json.loads(ocspec("plan", "tiny.py", "--json").out)["total"]["cpu_hours"]
+    assert 0 < total["low"] < total["high"]
+    between = f"cpu_h={(total['low'] + total['high']) / 2}"
+    over = ocspec("plan", "tiny.py", "--budget", between, "--json")
+    assert over.code == 4 and "it may take more" in over.err
+    (budget,) = json.loads(over.out)["budgets"]
+    assert budget["exceeded"] and budget["high"] == total["high"]
+    raised = over.err.partition("--budget ")[2].split()[0]
+    assert ocspec("plan", "tiny.py", "--budget", raised).code == 0
+
+
+def test_what_nothing_bounds_is_over_every_budget(ocspec, spec: Path) -> None:
+    """Nobody knows what the packages of an index hold before they are fetched."""
+    package = f'Package(name="six", version="1.16.0", sha256="{"0" * 64}")'
+    edit('path="repositories"),)', f'path="repositories"), PyPI(name="index", packages=({package},)))')
+    found = json.loads(ocspec("plan", str(spec), "--json").out)
+    assert found["total"]["bytes_read"]["high"] is None
+    result = ocspec("plan", str(spec), "--budget", "read_gb=1T")
+    assert result.code == 4
+    assert "nothing bounds it" in result.err and "fix: change the spec, or leave it out" in result.err
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ("gpu=1", "no budget is called 'gpu'\n  fix: did you mean gpu_h?"),
+        ("quux=1", f"no budget is called 'quux'\n  fix: one of {', '.join(KINDS)}"),
+        ("gpu_h", "--budget gpu_h takes a number that is not negative, not ''"),
+        ("gpu_h=-1", "--budget gpu_h takes a number that is not negative, not '-1'"),
+        ("gpu_h=nan", "--budget gpu_h takes a number that is not negative, not 'nan'"),
+    ],
+)
+def test_a_budget_that_cannot_be_read_is_refused(ocspec, spec: Path, given: str, what: str) -> None:
+    result = ocspec("plan", str(spec), "--budget", given)
+    assert (result.code, result.out) == (1, "")
+    assert what in result.err
+
+
+def test_every_bad_budget_is_listed(ocspec, spec: Path) -> None:
+    given = ("gpu=1", "gpu_h=1", "gpu_h=2", "wall_h=x")
+    result = ocspec("plan", str(spec), *(f"--budget={budget}" for budget in given))
+    assert result.err.count("error: ") == 3
+    assert "--budget gpu_h is given twice" in result.err

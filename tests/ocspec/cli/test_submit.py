@@ -139,7 +139,7 @@ def test_ctrl_c_stops_and_says_what_is_kept(ocspec, spec: Path) -> None:
     assert "Traceback" not in rest
     assert Store(Path(".ocspec").resolve()).root.is_dir()
     assert re.search(r"code/hold-out +missing", ocspec("status").out)
-    assert "tiny: 14 tasks, 1 reused, 0 cut off, 13 to run" in ocspec("plan").out
+    assert "Plan: 1 reuse, 13 new" in ocspec("plan").out
 
 
 def test_a_plan_whose_base_is_gone_is_refused(ocspec, spec: Path) -> None:

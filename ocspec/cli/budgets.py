@@ -1,0 +1,137 @@
+"""`--budget NAME=NUMBER`: what a plan may take at most, and whether it would stay below. Not where it says so.
+
+A budget holds where the estimate's upper bound does, so one for something that nothing bounds is exceeded.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from compiler.cost.estimate import Estimate
+from compiler.cost.interval import Interval
+from compiler.errors import UserError, UserErrors
+from ocspec.cli.amounts import COUNT, amount, digits
+from ocspec.cli.forecast import Forecast
+from ocspec.cli.output import one_line
+
+HOUR = 3600.0
+GB = 1e9
+MB_A_GB = 1e3
+DEAREST = 3
+FACTORS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
+NUMBER = re.compile(r"([0-9][0-9_]*\.?[0-9]*(?:e\+?[0-9]+)?) ?([kMGBT]?)")
+
+
+@attrs.frozen(kw_only=True)
+class Kind:
+    """Something that can be limited: of one task, and of all that run, in `unit`."""
+
+    name: str
+    says: str
+    unit: str
+    of: Callable[[Estimate], Interval]
+    whole: Callable[[Forecast], Interval] | None = None
+    of_training: bool = False
+
+    def total(self, forecast: Forecast) -> Interval:
+        """Of all tasks that would run."""
+        return self.whole(forecast) if self.whole else self.of(forecast.total)
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind(name="gpu_h", says="GPU-hours", unit="GPU-h", of=lambda e: e.gpu_hours),
+        Kind(name="cpu_h", says="CPU-hours", unit="CPU-h", of=lambda e: e.cpu_hours),
+        Kind(name="wall_h", says="wall time", unit="h", of=lambda e: e.seconds / HOUR, whole=lambda f: f.wall / HOUR),
+        Kind(
+            name="tokens",
+            says="tokens trained on",
+            unit="tokens",
+            of=lambda e: e.tokens,
+            whole=lambda f: f.trained,
+            of_training=True,
+        ),
+        Kind(name="flops", says="FLOPs", unit="FLOPs", of=lambda e: e.flops),
+        Kind(name="read_gb", says="bytes read", unit="GB", of=lambda e: e.bytes_read / GB),
+        Kind(name="store_gb", says="bytes written to the store", unit="GB", of=lambda e: e.bytes_written / GB),
+        Kind(name="memory_gb", says="memory of a shard", unit="GB", of=lambda e: e.memory_mb / MB_A_GB),
+        Kind(name="disk_gb", says="temporary disk of a shard", unit="GB", of=lambda e: e.disk_mb / MB_A_GB),
+    )
+}
+
+
+@attrs.frozen(kw_only=True)
+class Budget:
+    """A limit that was given, in the kind's unit."""
+
+    kind: Kind
+    limit: float
+
+    def exceeded(self, forecast: Forecast) -> bool:
+        """Whether the upper bound is above the limit."""
+        return self.kind.total(forecast).high > self.limit
+
+
+def budgets(given: Sequence[str]) -> list[Budget]:
+    """The limits of a command line; raises UserErrors with every one that cannot be read."""
+    found: list[Budget] = []
+    problems: list[UserError] = []
+    for text in given:
+        try:
+            budget = _budget(text)
+        except UserError as problem:
+            problems.append(problem)
+            continue
+        if any(budget.kind is other.kind for other in found):
+            problems.append(UserError(f"--budget {budget.kind.name} is given twice", fix="give it once"))
+        found.append(budget)
+    if problems:
+        raise UserErrors(problems)
+    return found
+
+
+def _budget(text: str) -> Budget:
+    name, _, number = text.partition("=")
+    kind, value = KINDS.get(name.strip()), NUMBER.fullmatch(number.strip())
+    if kind is None:
+        near = difflib.get_close_matches(name, KINDS, n=1, cutoff=0.5)
+        fix = f"did you mean {near[0]}?" if near else f"one of {', '.join(KINDS)}"
+        raise UserError(f"no budget is called {one_line(name)!r}", fix=fix)
+    if value is None:
+        what = f"--budget {kind.name} takes a number that is not negative, not {one_line(number)!r}"
+        raise UserError(what, fix=f"write --budget {kind.name}=200, or 2.5e12, or 2.5T")
+    return Budget(kind=kind, limit=float(value[1]) * FACTORS[value[2]])
+
+
+def over(budget: Budget, forecast: Forecast) -> UserError:
+    """What it takes, against what it may, and what takes most."""
+    kind, taken = budget.kind, budget.kind.total(forecast)
+    sure = taken.low > budget.limit
+    why = "it takes more in any case" if sure else "it may take more" if taken.is_known else "nothing bounds it"
+    running = [one.task.id for one in forecast.runs if not kind.of_training or one.task.id in forecast.training]
+    taking = {task: kind.of(forecast.estimates[task]) for task in running}
+    dearest = sorted(taking.items(), key=lambda pair: (pair[1].high, pair[1].low, pair[0]), reverse=True)[:DEAREST]
+    named = [f"{one_line(task)} {_bounds(interval)}" for task, interval in dearest if interval.high]
+    most = f"; dearest: {', '.join(named)}" if named else ""
+    what = f"over budget: {kind.says} {_bounds(taken)}, budget {digits(budget.limit)} {kind.unit}; {why}{most}"
+    fix = f"raise it to --budget {kind.name}={_rounded_up(taken.high)}" if taken.is_known else "leave it out"
+    return UserError(what, fix=f"change the spec, or {fix}")
+
+
+def _bounds(interval: Interval) -> str:
+    """`90-150`, `unknown`, `>= 3`, `<= 8`; in the budget's unit."""
+    return amount(interval, COUNT if interval.low >= 1 else ((1, ""),))
+
+
+def _rounded_up(number: float) -> str:
+    """Three digits that are not below it."""
+    if number == 0:
+        return "0"
+    step = 10.0 ** (math.floor(math.log10(number)) - 2)
+    return f"{math.ceil(number / step) * step:.6g}"
