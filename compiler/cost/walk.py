@@ -17,7 +17,7 @@ import attrs
 from compiler import ir
 from compiler.cost.calibration import Calibration
 from compiler.cost.flow import NO_FLOW, Flow, mean_text, together
-from compiler.cost.interval import NOTHING, UNKNOWN, Interval
+from compiler.cost.interval import NOTHING, UNKNOWN, Interval, total
 from compiler.cost.size import DOCUMENT_BOUNDS, source_bounds
 from compiler.cost.tokens import bytes_a_token, tokens_of
 from compiler.plan import Plan, SourceSummary, Task
@@ -30,6 +30,7 @@ VOCABULARY_ENTRY = Interval(30, 120)
 DRAWN = 16
 SMALLEST_WIDE_VOCABULARY = 65_501  # Megatron writes uint16 below it, else int32
 SELECTIONS = ir.Downsample | ir.Select | ir.Decontaminate
+Languages = frozenset[str] | None
 VERDICTS = ir.DropTwins | ir.Cluster | SELECTIONS
 
 
@@ -45,22 +46,35 @@ class Step:
 def walk(plan: Plan, calibration: Calibration) -> dict[str, Step]:
     """Every task's step by its id, in the plan's order."""
     steps: dict[str, Step] = {}
+    languages: dict[str, Languages] = {}
     sources = {source.name: source for source in plan.sources}
+    vocab = vocabulary(plan)
     for task in plan.tasks:
-        inputs = {item: steps[item.task].out for item in task.inputs}
-        by_role: dict[str, list[Flow]] = {}
-        for item, flow in inputs.items():
-            by_role.setdefault(item.role, []).append(flow)
-        read, stored = sources_read(task.op, by_role, sources, bytes_a_token(vocabulary(plan)))
-        into = inflow(task.op, by_role, read)
-        out = outflow(task.op, into, vocabulary(plan), calibration.bytes_per_token, languages_of(plan, task))
-        facts = calibration.known.get(task.fingerprint)
-        out = out.known(facts)
-        if isinstance(task.op, VERDICTS) and (facts is None or facts.text_bytes is None):
-            out = attrs.evolve(out, text=mean_text(out.documents, into))
-        given = together({item.task: flow for item, flow in inputs.items()}.values()).written
-        steps[task.id] = Step(into=into, out=out, bytes_read=given + stored)
+        languages[task.id] = _languages(task, languages)
+        ratio = bytes_a_token(vocab, languages[task.id] or (), calibration.bytes_per_token)
+        steps[task.id] = _step(task, steps, sources, calibration, vocab, ratio)
     return steps
+
+
+def _step(
+    task: Task,
+    steps: Mapping[str, Step],
+    sources: Mapping[str, SourceSummary],
+    calibration: Calibration,
+    vocab: int,
+    ratio: Interval,
+) -> Step:
+    by_role: dict[str, list[Flow]] = {}
+    for item in task.inputs:
+        by_role.setdefault(item.role, []).append(steps[item.task].out)
+    read, stored = sources_read(task.op, by_role, sources, ratio)
+    into = inflow(task.op, by_role, read)
+    facts = calibration.known.get(task.fingerprint)
+    out = outflow(task.op, into, vocab, ratio).known(facts)
+    if isinstance(task.op, VERDICTS) and (facts is None or facts.text_bytes is None):
+        out = attrs.evolve(out, text=mean_text(out.documents, into))
+    given = total(steps[name].out.written for name in task.upstream)
+    return Step(into=into, out=out, bytes_read=given + stored)
 
 
 def vocabulary(plan: Plan) -> int:
@@ -69,17 +83,15 @@ def vocabulary(plan: Plan) -> int:
     return next((op.vocab_size for op in ops if isinstance(op, ir.TrainBPE | ir.ImportTokenizer)), 0)
 
 
-def languages_of(plan: Plan, task: Task) -> tuple[str, ...]:
-    """The languages that are let into a task's data set; none where all are."""
-    if not isinstance(task.op, ir.Encode):
-        return ()
-    before = {task.id}
-    for other in reversed(plan.tasks):  # each stands after all that it reads
-        if other.id in before:
-            before |= set(other.upstream)
-    admitted = (t.op.admit for t in plan.tasks if t.id in before and isinstance(t.op, ir.Sign))
-    found = [admit.languages if admit else () for admit in admitted]
-    return tuple(sorted({name for names in found for name in names})) if all(found) else ()
+def _languages(task: Task, before: Mapping[str, Languages]) -> Languages:
+    """The languages that a task's documents may be in; None where all are let in, none where it has no documents."""
+    if isinstance(task.op, ir.Sign):
+        return frozenset(task.op.admit.languages) if task.op.admit and task.op.admit.languages else None
+    if isinstance(task.op, ir.TrainBPE | ir.ImportTokenizer):
+        return frozenset()
+    found = [before[name] for name in task.upstream]
+    named = [languages for languages in found if languages is not None]
+    return frozenset().union(*named) if len(named) == len(found) else None
 
 
 def sources_read(
@@ -136,10 +148,8 @@ def inflow(op: ir.Operator, by_role: Mapping[str, list[Flow]], read: Flow) -> Fl
     return together(flows) if flows else Flow()
 
 
-def outflow(
-    op: ir.Operator, into: Flow, vocab: int, measured: Mapping[str, Interval], languages: tuple[str, ...]
-) -> Flow:
-    """What an operator makes of it, before anything of it was built."""
+def outflow(op: ir.Operator, into: Flow, vocab: int, ratio: Interval) -> Flow:
+    """What an operator makes of it, before anything of it was built; `ratio` is bytes of text for a token."""
     if isinstance(op, ir.Sign):
         bands = sum(key.bands for key in op.near)
         return attrs.evolve(into.survivors(), written=into.documents * Interval.about(30 + 8 * bands, 2))
@@ -152,7 +162,7 @@ def outflow(
         kept = into.survivors()
         return attrs.evolve(kept, written=kept.text * TEXT)
     if isinstance(op, ir.Encode):
-        return _encoded(into, bytes_a_token(vocab, languages, measured))
+        return _encoded(into, ratio)
     if isinstance(op, ir.Pack):
         width = 4 if vocab >= SMALLEST_WIDE_VOCABULARY else 2
         return attrs.evolve(into, written=into.tokens * width + into.documents * 20 + 42)

@@ -54,6 +54,15 @@ def test_a_profile_with_limits_for_a_class(tmp_path: Path) -> None:
     assert profile.settings("data") == common
 
 
+def test_devices_have_a_type_by_class(tmp_path: Path) -> None:
+    """One of those that estimates know; a class has its own."""
+    (tmp_path / "ocspec.toml").write_text('[profiles.a]\ndevice = "A100"\n[profiles.a.classes.train]\ndevice = "H800"')
+    profile = load_profile("a", tmp_path)
+    assert (profile.settings("eval").device, profile.settings("train").device) == ("A100", "H800")
+    (tmp_path / "ocspec.toml").write_text('[profiles.a]\ndevice = "H1000"')
+    assert "'H1000' is none of A100, H100, H800, H200, cpu: did you mean" in str(refused("a", tmp_path))
+
+
 def test_settings_are_looked_for_upward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the directory where one stands, also where that is given as `.`."""
     deep = tmp_path / "a" / "b"
