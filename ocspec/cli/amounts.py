@@ -32,10 +32,10 @@ def amount(interval: Interval, units: Units) -> str:
     >>> from compiler.cost.interval import Interval
     >>> amount(Interval(4300, 6500), SECONDS), amount(Interval.exact(41_234_000_000), COUNT)
     ('1.2-1.8 h', '41.2 B')
-    >>> amount(Interval.unknown(), BYTES), amount(Interval(3e9, math.inf), BYTES), amount(Interval(0, 512), MEGABYTES)
-    ('unknown', '>= 3 GB', '<= 510 MB')
-    >>> amount(Interval(900, 2_000_000), BYTES), amount(Interval(25, 4_330), COUNT)
-    ('900 B-2 MB', '25-4.3 k')
+    >>> amount(Interval.unknown(), BYTES), amount(Interval(3e9, 3e9).or_more(), BYTES)
+    ('unknown', '>= 3 GB')
+    >>> amount(Interval(900, 2_000_000), BYTES), amount(Interval(0, 512), MEGABYTES), amount(Interval(25, 4_330), COUNT)
+    ('900 B-2 MB', '<= 510 MB', '25-4.3 k')
     """
     low, high = _bound(interval.low, units), interval.high
     if not interval.is_known:
@@ -50,7 +50,7 @@ def amount(interval: Interval, units: Units) -> str:
 
 
 def middle(interval: Interval, units: Units) -> str:
-    """What is likely, and the bounds; like `amount` where one of them is not known.
+    """What is likely, and the bounds in its unit; like `amount` where one of them is not known.
 
     >>> from compiler.cost.interval import Interval
     >>> middle(Interval(90, 150), GPU_HOURS), middle(Interval.exact(7), COUNT), middle(Interval.unknown(), GPU_HOURS)
@@ -58,11 +58,11 @@ def middle(interval: Interval, units: Units) -> str:
     """
     text = amount(interval, units)
     if text == "unknown":
-        return f"unknown {units[-1][1]}"
+        return f"{text} {units[-1][1]}" if units in (GPU_HOURS, CPU_HOURS) else text
     if interval.is_exact or not interval.is_known or text.startswith("<="):
         return text
-    names = {_unit(number, units)[1] for number in (interval.low, interval.middle, interval.high)}
-    bounds = text.removesuffix(f" {names.pop()}") if len(names) == 1 else text
+    size, _ = _unit(interval.middle, units)
+    bounds = "-".join(digits(number / size, 2) for number in (interval.low, interval.high))
     return f"{_with_unit(interval.middle, units, 3)} ({bounds})"
 
 
