@@ -174,7 +174,10 @@ def _scoring_flops(op: ir.Operator, place: _Place) -> Interval:
 
 
 def _memory(task: Task, place: _Place) -> Interval:
-    """Of one shard or rank. A GPU's holds at least what the formulae say; others no more than they ask for."""
+    """Of one shard or rank. A GPU's holds at least what the formulae say; others no more than they ask for.
+
+    Past runs of an operator tell how little it takes, and whether it may take more than it asks for.
+    """
     op, asked, calibration = task.op, task.resources, place.calibration
     known = calibration.known.get(task.fingerprint)
     if known is not None and known.peak_memory_mb is not None and not asked.gpus:
@@ -183,9 +186,11 @@ def _memory(task: Task, place: _Place) -> Interval:
         if asked.gpus:
             return Interval(rank_memory(op.job, 4 if op.job.precision == "fp32" else 2).total / MIB, math.inf)
         held = rank_memory(op.job, 2 if op.job.precision == "bf16" else 4).total / MIB
-        return TORCH_PROCESS_MB + TORCH_HELD * held
+        process = TORCH_PROCESS_MB + TORCH_HELD * held
+        return process if op.job.backend == "torch" else process.or_more()
     measured = calibration.memory.get(op.op_id)
-    return measured if measured else Interval(SMALLEST_WORKER_MB, asked.memory_mb)
+    least = measured.low if measured else SMALLEST_WORKER_MB
+    return Interval(min(least, asked.memory_mb), max(asked.memory_mb, measured.high if measured else 0))
 
 
 def _disk(task: Task, step: Step) -> Interval:

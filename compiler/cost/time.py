@@ -107,11 +107,13 @@ def training_seconds(
 ) -> Interval:
     """Wall seconds of a training job on all its devices, of a type that is named or not, its start-up included.
 
-    `measured` is the share of the peak that past runs reached. Operations that are computed again count in full where
-    it is slow: a GPU that computes whole layers again has been seen to lose less than that by it.
+    `measured` is the share of the peak that past runs reached. NeMo and Megatron on processors were not measured: they
+    are for rehearsals, and take longest to load. Operations that are computed again count in full where it is slow: a
+    GPU that computes whole layers again has been seen to lose less than that by it.
     """
     fast = speed(device_of(asked, device), job.model.parameters, measured) * _devices(asked)
-    return TRAIN_STARTUP + Interval(training_flops(job), executed_flops(job)) / fast
+    seconds = TRAIN_STARTUP + Interval(training_flops(job), executed_flops(job)) / fast
+    return seconds if asked.gpus or job.backend == "torch" else seconds.or_more()
 
 
 def scoring_seconds(
