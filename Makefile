@@ -110,6 +110,7 @@ bench: install ## every benchmark beside its peer; on DATA, or on what quickstar
 docs: install ## generate docs/reference from the command line and the tables of rules
 	$(BIN)/python scripts/make_cli_reference.py
 	$(BIN)/python scripts/make_rules_reference.py
+	$(BIN)/python scripts/make_checks_reference.py
 
 clean: ## remove caches and compiled plans; keep the environments and the store
 	rm -rf build dist *.egg-info htmlcov .coverage .coverage.* \

@@ -51,7 +51,7 @@ class Document:
         size, characters = len(self.content.encode("utf-8", "replace")), len(self.content)
         longest = min(max(map(len, lines), default=0) + 1, characters)
         numbers = (size, characters, len(lines), longest, characters / max(1, len(lines)))
-        about = {"repo": self.repo, "path": self.path, "stars": self.stars, "bytes": size}
+        about: dict[str, float | str] = {"repo": self.repo, "path": self.path, "stars": self.stars, "bytes": size}
         return {**dict(zip(SIGNALS, numbers, strict=True)), **about}
 
 

@@ -16,6 +16,7 @@ from compiler.errors import UserError
 from compiler.metadata import locate
 from compiler.passes.lower_training import train_job
 from compiler.trainjob import BatchPhase, SchedulePhase, TrainJob
+from ocspec.experiment import Experiment
 from ocspec.mixture import Dataset
 from ocspec.sources import Directory, JsonLines, Source
 from ocspec.training import FineTune, Stage
@@ -23,12 +24,23 @@ from ocspec.training import FineTune, Stage
 COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 
 
-def jobs(draft: Draft) -> list[tuple[Stage, TrainJob]]:
+Jobs = list[tuple[Stage, TrainJob]]
+_last: list[tuple[Experiment, Jobs]] = []
+"""The jobs of the experiment that was asked for last: a dozen rules ask one after the other."""
+
+
+def jobs(draft: Draft) -> Jobs:
     """Every stage with the job that it becomes, in order."""
-    found: list[tuple[Stage, TrainJob]] = []
-    model, vocab_size = draft.experiment.model, draft.experiment.tokenizer.vocab_size
-    for stage in draft.experiment.curriculum.stages:
-        found.append((stage, train_job(model, vocab_size, stage, found[-1][1] if found else None)))
+    if not _last or _last[0][0] is not draft.experiment:
+        _last[:] = [(draft.experiment, _jobs(draft.experiment))]
+    return _last[0][1]
+
+
+def _jobs(experiment: Experiment) -> Jobs:
+    found: Jobs = []
+    for stage in experiment.curriculum.stages:
+        before = found[-1][1] if found else None
+        found.append((stage, train_job(experiment.model, experiment.tokenizer.vocab_size, stage, before)))
     return found
 
 
@@ -107,6 +119,11 @@ def step_seconds(job: TrainJob, phase: BatchPhase, device: str | None = None) ->
         return None
     flops = phase.global_batch * phase.sequence_length * flops_per_token(job.model, phase.sequence_length)
     return float(flops / (job.parallelism.devices * speed(device, job.model.parameters).high))
+
+
+def device(draft: Draft) -> str | None:
+    """The type of GPU that the profile says its nodes have; None where nothing is said."""
+    return draft.profile.settings("train").device if draft.profile else None
 
 
 def located(draft: Draft, path: str) -> str:

@@ -17,13 +17,14 @@ LEAST = Fraction(1, 1000)
 def find(draft: Draft) -> Iterator[UserError]:
     """Parts of less than a thousandth of their mixture."""
     for name, mixture in mixtures(draft).items():
+        total = mixture.total
         for part in mixture.parts:
-            share = exact_share(part.weight) / mixture.total
+            share = exact_share(part.weight) / total
             if share < LEAST:
                 yield draft.error(
                     part,
                     f"{part.dataset!r} is {float(share * 100):.2g} % of stage {name!r}: weight"
-                    f" {float(part.weight):g} of {float(mixture.total):g}",
+                    f" {float(part.weight):g} of {float(total):g}",
                     "give all weights in one unit, tokens or per cent, or take the part out",
                 )
 

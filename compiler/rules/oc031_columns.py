@@ -22,8 +22,8 @@ SHOWN = 8
 
 def find(draft: Draft) -> Iterator[UserError]:
     """Names that the first file of a source does not have: in a Parquet footer, or in the first lines of JSON."""
-    sources = [source for _, source in documents_sources(draft)] + list(draft.experiment.instructions)
-    for source in (*sources, *benchmarks_of(draft.experiment)):
+    sources: list[Source | TestSet] = [source for _, source in documents_sources(draft)]
+    for source in (*sources, *draft.experiment.instructions, *benchmarks_of(draft.experiment)):
         wanted = _wanted(source)
         prefix = f"{TEST_SET}/" if isinstance(source, TestSet) else ""
         if not wanted or f"{prefix}{source.name}" not in draft.sources:

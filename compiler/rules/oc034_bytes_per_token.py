@@ -8,6 +8,7 @@ from compiler.draft import Draft
 from compiler.errors import UserError
 from compiler.rules.base import Rule
 from compiler.rules.common import amount
+from ocspec.mixture import Dataset
 from ocspec.sources import Source
 
 FEWEST, MOST = 1.5, 12.0
@@ -18,8 +19,8 @@ bytes can have, and twelve is more than any natural or programming language give
 def find(draft: Draft) -> Iterator[UserError]:
     """Declarations with fewer or more bytes a token than any text has."""
     for dataset in draft.experiment.data:
-        sources: tuple[Source, ...] = dataset.sources
-        for spec in (dataset, *sources):
+        described: list[Dataset | Source] = [dataset, *dataset.sources]
+        for spec in described:
             declared = spec.declared
             if declared is None or not declared.bytes or not declared.tokens:
                 continue

@@ -32,8 +32,9 @@ def _given(known: dict[str, Dataset], dataset: Dataset, unit: str) -> int | None
     froms: list[Declared | None] = [source.declared for source in dataset.sources]
     if dataset.base is not None:
         froms = [known[dataset.base].declared] if dataset.base in known else []
-    counts = [getattr(declared, unit, None) for declared in froms]
-    return sum(counts) if counts and None not in counts else None
+    counts: list[int | None] = [getattr(declared, unit, None) for declared in froms]
+    known_counts = [count for count in counts if count is not None]
+    return sum(known_counts) if known_counts and len(known_counts) == len(counts) else None
 
 
 RULE = Rule(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from compiler.draft import Draft
 from compiler.errors import UserError
 from compiler.rules.base import Rule
-from compiler.rules.common import jobs, step_seconds
+from compiler.rules.common import device, jobs, step_seconds
 
 MOST_HOURS = 4.0
 BETTER_HOURS = 0.5
@@ -24,7 +24,7 @@ def find(draft: Draft) -> Iterator[UserError]:
                 f"set checkpoint_every to {max(1, job.steps // 10):,}, or to 0 if that is meant",
             )
             continue
-        seconds = [step_seconds(job, batch) for batch in job.batches]
+        seconds = [step_seconds(job, batch, device(draft)) for batch in job.batches]
         slowest = max((second for second in seconds if second is not None), default=0.0)
         hours = min(every or job.steps, job.steps) * slowest / 3600
         if hours > MOST_HOURS:
@@ -39,7 +39,7 @@ def find(draft: Draft) -> Iterator[UserError]:
 
 def _round(steps: int) -> int:
     """To one digit, as people write such numbers."""
-    size = 10 ** (len(str(steps)) - 1)
+    size = int(10 ** (len(str(steps)) - 1))
     return steps // size * size
 
 

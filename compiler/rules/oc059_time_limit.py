@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from compiler.draft import Draft
 from compiler.errors import UserError
 from compiler.rules.base import Rule
-from compiler.rules.common import jobs, step_seconds
+from compiler.rules.common import device, jobs, step_seconds
 
 
 def find(draft: Draft) -> Iterator[UserError]:
@@ -17,7 +17,7 @@ def find(draft: Draft) -> Iterator[UserError]:
     if profile is None or profile.dispatch != "slurm" or not minutes:
         return
     for stage, job in jobs(draft):
-        seconds = [(batch, step_seconds(job, batch)) for batch in job.batches]
+        seconds = [(batch, step_seconds(job, batch, device(draft))) for batch in job.batches]
         if any(second is None for _, second in seconds):
             continue
         total = sum(batch.steps * (second or 0) for batch, second in seconds) / 60

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import attrs
+
 from compiler.cost.devices import DEVICES
 from compiler.cost.memory import rank_memory
 from compiler.draft import Draft
 from compiler.errors import UserError
 from compiler.rules.base import Rule
-from compiler.rules.common import jobs
+from compiler.rules.common import device, jobs
 from compiler.trainjob import TrainJob
 
 MIB = 2**20
@@ -17,16 +19,15 @@ MIB = 2**20
 
 def find(draft: Draft) -> Iterator[UserError]:
     """Jobs whose fullest rank needs more than the profile's device has, or than any known one."""
-    name = getattr(draft.profile, "device", None) or max(DEVICES, key=lambda name: DEVICES[name].memory_mb or 0)
+    name = device(draft) or max(DEVICES, key=lambda name: DEVICES[name].memory_mb or 0)
     has = (DEVICES[name].memory_mb or 0) * MIB if name in DEVICES else 0
     for stage, job in jobs(draft):
         if (job.backend == "torch" and job.parallelism.devices == 1) or not _even(job) or not has:
             continue
         needed = rank_memory(job, element=4 if job.precision == "fp32" else 2)
         if needed.total > has:
-            terms = (("weights", needed.weights), ("gradients", needed.gradients), ("optimizer", needed.optimizer))
-            terms = (*terms, ("activations", needed.activations), ("logits", needed.logits))
-            told = ", ".join(f"{what} {size / 1e9:.1f}" for what, size in terms)
+            terms = {name: size for name, size in attrs.asdict(needed).items() if size}
+            told = ", ".join(f"{what} {size / 1e9:.1f}" for what, size in terms.items())
             yield draft.error(
                 stage,
                 f"{stage.name!r} needs {needed.total / 1e9:.0f} GB on its fullest rank ({told}), and an {name} has"

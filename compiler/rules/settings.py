@@ -66,9 +66,10 @@ def _wrong(code: str, value: Any, where: str) -> Iterator[UserError]:
 
 
 def _meant(code: str) -> str:
-    """The rule that is closest by code, or the one of that name."""
-    named = [rule.code for rule in RULES if rule.name.replace(" ", "-") == code.lower().replace("_", "-")]
-    close = named or difflib.get_close_matches(code.upper(), [rule.code for rule in RULES], n=1, cutoff=0.7)
+    """The rule of that number or of that name."""
+    number = re.fullmatch(r"OC0*(\d+)", code.upper())
+    named = f"OC{int(number[1]):03}" if number else code.lower().replace("_", " ").replace("-", " ")
+    close = [rule.code for rule in RULES if named in {rule.code, rule.name.replace("-", " ")}]
     return f"did you mean {close[0]}?" if close else "`ocspec check --list` shows all rules"
 
 

@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ocspec.cli import arguments, exits
+from ocspec.cli import arguments, exits, explain_rule
 from ocspec.cli.amounts import estimate_rows
 from ocspec.cli.output import duration, plural, print_json, print_table, short_path
 
@@ -27,12 +27,12 @@ def add_parser(subparsers: arguments.Subparsers) -> None:
         subparsers,
         "explain",
         run,
-        "show what a task is, why it has to run and what it takes",
+        "show what a task is, why it has to run and what it takes; or teach a rule",
         "Its operator, inputs, SQL and pre-image; every change behind what becomes of it;\nan estimate.",
         "The pre-image is what the fingerprint is the hash of. Once a task is built, it\n"
         "names its inputs by the digests of their content.",
     )
-    parser.add_argument("task", metavar="TASK", help="id of the task, as `ocspec status` shows it")
+    parser.add_argument("task", metavar="TASK", help="id of a task, as `ocspec status` shows it, or a rule, as OC014")
     arguments.add_plan(parser)
     arguments.add_store(parser)
     arguments.add_profile(parser)
@@ -42,6 +42,8 @@ def add_parser(subparsers: arguments.Subparsers) -> None:
 
 def run(args: Namespace) -> int:
     """Print one task."""
+    if explain_rule.is_code(args.task):
+        return explain_rule.run(args)
     from compiler.plan import CONVERTER
     from ocspec.cli.forecast import forecast_for
 

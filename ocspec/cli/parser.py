@@ -14,6 +14,7 @@ import ocspec
 from ocspec.cli import exits
 
 VERBS = (
+    "check",
     "compile",
     "submit",
     "run",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,11 +13,14 @@ from compiler.compile import draft_of
 from compiler.draft import Draft
 from compiler.errors import UserErrors
 from compiler.findings import Change, CheckError, Finding, Severities
+from compiler.load import load_spec
+from compiler.passes.resolve import resolve
 from compiler.plan import Plan
 from compiler.profile import Profile
 from compiler.rules import RULES
+from compiler.rules.base import Rule
 from ocspec import Experiment
-from tests.compiler.conftest import FIXTURES, read_cases
+from tests.compiler.conftest import FIXTURES, ROOT, read_cases
 
 CASES = "rules"
 
@@ -32,10 +36,12 @@ def drafted(workplace: Path, experiment_of: Callable[[str], Experiment]) -> Call
 
 
 def _profile(text: str) -> Profile | None:
-    """The Slurm cluster of a line `# profile: KEY=NUMBER ...`, where a case has one."""
+    """The Slurm cluster of a line `# profile: KEY=VALUE ...`, where a case has one."""
     line = re.search(r"^# profile: (.+)$", text, re.MULTILINE)
-    settings = {key: int(number) for key, number in re.findall(r"(\w+)=(\d+)", line[1])} if line else {}
-    return Profile(name="cluster", dispatch="slurm", **settings) if line else None
+    if line is None:
+        return None
+    given = {key: int(value) if value.isdigit() else value for key, value in re.findall(r"(\w+)=(\w+)", line[1])}
+    return Profile(name="cluster", dispatch="slurm", **given)
 
 
 def test_rule(case, drafted: Callable[..., Draft]) -> None:
@@ -127,8 +133,23 @@ def test_a_warning_can_be_made_an_error_and_an_error_a_warning(drafted: Callable
 @pytest.mark.parametrize("file", ["opencoder_8b.py", "opencoder_1_5b.py", "opencoder_mini.py"])
 def test_experiments_that_ship_break_no_rule(file: str) -> None:
     """Warnings are for what is true of them."""
-    from compiler.load import load_spec
-    from tests.compiler.conftest import ROOT
-
     experiment, base = load_spec(str(ROOT / "specs" / file))
     assert draft_of(experiment, base).tasks
+
+
+def test_each_rule_takes_less_than_50_ms_of_a_processor_on_the_8b() -> None:
+    """The best of three: the first may load what it needs. Figures are those of benchmarks/rules.py."""
+    experiment, base = load_spec(str(ROOT / "specs" / "opencoder_8b.py"))
+    draft = resolve(Draft(experiment=experiment, base=base.resolve(), shards=None))
+    slow = {}
+    for rule in RULES:
+        seconds = min(_processor_seconds(rule, draft) for _ in range(3))
+        if seconds > 0.05:
+            slow[rule.code] = seconds
+    assert slow == {}
+
+
+def _processor_seconds(rule: Rule, draft: Draft) -> float:
+    start = time.process_time()
+    list(rule.check(draft))
+    return time.process_time() - start
