@@ -3,7 +3,8 @@
 Nothing is tuned between the two: run, read the store, predict, run again. Predicted are the same tasks, of which the
 first run told everything, and with --changed those of a changed experiment (fewer packages, fewer steps), of which it
 told rates alone. A time is that of a task's longest shard, without the start of its process; a prediction is the middle
-of its interval. On a machine that does other work at the same time the times say little.
+of its interval. On a machine that does other work at the same time the times say little; CPU times of the two runs are
+there to tell how much of a difference was other work.
 
     python -m benchmarks.cost_check --out build/cost_check            # four minutes and more for each run
     python -m benchmarks.cost_check --out build/cost_check --changed
@@ -76,12 +77,18 @@ class Line:
     task: str
     found: Estimate
     took: Known
+    before: Known | None
     predicted: float
 
     @property
     def seconds_ratio(self) -> float:
         """Predicted over measured."""
         return self.predicted / (self.took.seconds or 1)
+
+    @property
+    def cpu_ratio(self) -> float | None:
+        """CPU seconds of the first run over those of the second; None where the first did not have the task."""
+        return None if self.before is None else (self.before.cpu_seconds or 0) / (self.took.cpu_seconds or 1)
 
     @property
     def memory_ratio(self) -> float:
@@ -101,8 +108,9 @@ class Line:
     def __str__(self) -> str:
         held = "exact" if self.bytes_are_exact else ("held" if self.bytes_are_held else "MISSED")
         spread = f"{self.found.seconds.low:.1f}-{self.found.seconds.high:.1f}"
+        cpu = "" if self.cpu_ratio is None else f"{self.cpu_ratio:.2f}"
         return (
-            f"| {self.task} | {spread} | {self.predicted:.1f} | {self.took.seconds:.1f} | {self.seconds_ratio:.2f} "
+            f"| {self.task} | {spread} | {self.predicted:.1f} | {self.took.seconds:.1f} | {self.seconds_ratio:.2f} | {cpu} "
             f"| {held} | {self.found.memory_mb.middle:.0f} | {self.took.peak_memory_mb} | {self.memory_ratio:.2f} |"
         )
 
@@ -119,20 +127,27 @@ def compare(plan: Plan, past: Store, measured: Store) -> list[Line]:
         waves = -(-task.shards // max(1, (learnt.processors or 1) // min(task.resources.cpus, learnt.processors or 1)))
         found = estimates[task.id]
         predicted = shard_of(found, Interval.exact(waves))
-        lines.append(Line(task=task.id, found=found, took=known_of(built.manifest), predicted=predicted))
+        before = learnt.known.get(task.fingerprint)
+        took = known_of(built.manifest)
+        lines.append(Line(task=task.id, found=found, took=took, before=before, predicted=predicted))
     return lines
 
 
 def report(lines: list[Line]) -> None:
     """The table, and how many are within the bounds that were asked for."""
-    print("| task | predicted wall, s | its shard, s | measured, s | ratio | bytes | memory, MiB | measured | ratio |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| task | predicted wall, s | its shard, s | measured, s | ratio | CPU ratio | bytes | memory, MiB | measured | ratio |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
     print("\n".join(map(str, lines)))
     near = sum(1 / 1.25 <= line.seconds_ratio <= 1.25 for line in lines)
     whole = sum(line.predicted for line in lines) / sum(line.took.seconds or 0 for line in lines)
+    cpu = [line.cpu_ratio for line in lines if line.cpu_ratio is not None]
+    steady = sum(1 / 1.25 <= ratio <= 1.25 for ratio in cpu)
     roomy = sum(1 / 1.15 <= line.memory_ratio <= 1.15 for line in lines)
     exact, held = sum(line.bytes_are_exact for line in lines), sum(line.bytes_are_held for line in lines)
     print(f"\n{len(lines)} tasks: time within 25 % in {near}, all together {whole:.2f} of what was measured;")
+    print(f"CPU time of the first run within 25 % of the second's in {steady} of {len(cpu)} that both ran;")
     print(f"bytes exact in {exact}, within the interval in {held}; memory within 15 % in {roomy};")
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors at the end.")
 

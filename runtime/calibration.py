@@ -50,7 +50,7 @@ def calibration(store: Store, plan: Plan) -> Calibration:
 
 
 def known_of(manifest: Manifest) -> Known:
-    """What a manifest counts."""
+    """What a manifest counts; logs, which differ from run to run, are no part of its bytes."""
     stats, shards = manifest["stats"], manifest["shards"]
     counted = stats.get("documents")
     if isinstance(counted, dict):  # where `kept` counts chunks
@@ -62,8 +62,9 @@ def known_of(manifest: Manifest) -> Known:
         documents=documents,
         text_bytes=sum(text.values()) if isinstance(text, dict) else text,
         tokens=stats.get("tokens"),
-        bytes_written=sum(output["bytes"] for output in manifest["outputs"].values()),
+        bytes_written=sum(out["bytes"] for out in manifest["outputs"].values() if out["kind"] != "log"),
         seconds=max(shard["seconds"] for shard in shards),
+        cpu_seconds=sum(shard["cpu_seconds"] for shard in shards),
         peak_memory_mb=max(shard["peak_memory_mb"] for shard in shards),
     )
 

@@ -16,7 +16,8 @@ from compiler.cost.interval import Interval
 class Known:
     """What a built artefact tells, by its manifest: counts where it has them, bytes, and what its shards took.
 
-    `seconds` is the longest shard's, without the start of its process; `peak_memory_mb` (2^20 bytes) the largest's.
+    `seconds` is the longest shard's, without the start of its process; `cpu_seconds` are of all shards together;
+    `peak_memory_mb` (2^20 bytes) is the largest's.
     """
 
     documents: int | None = None
@@ -24,6 +25,7 @@ class Known:
     tokens: int | None = None
     bytes_written: int | None = None
     seconds: float | None = None
+    cpu_seconds: float | None = None
     peak_memory_mb: float | None = None
 
 

@@ -55,10 +55,10 @@ WITH_TOKENS = ir.TrainOp | ir.Encode | ir.Pack | ir.EncodePairs
 class Estimate:
     """Of one task, all its shards together; `memory_mb` and `disk_mb` are the peak of one shard or rank (2^20 bytes).
 
-    `documents` and `bytes_read` go in, `bytes_written` and `tokens` come out or are trained on. `flops` are executed,
-    those of recomputation with them. Hours are of what is allocated, used or not. `seconds` are wall seconds, with as
-    many shards at a time as the profile allows, without waiting in a queue. Nothing is exactly 0 that is only not
-    known.
+    `documents` and `bytes_read` go in, `bytes_written` (without logs) and `tokens` come out or are trained on. `flops`
+    are executed, those of recomputation with them. Hours are of what is allocated, used or not. `seconds` are wall
+    seconds, with as many shards at a time as the profile allows, without waiting in a queue. Nothing is exactly 0 that
+    is only not known.
     """
 
     documents: Interval = UNKNOWN
