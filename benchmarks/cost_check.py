@@ -110,8 +110,8 @@ class Line:
         spread = f"{self.found.seconds.low:.1f}-{self.found.seconds.high:.1f}"
         cpu = "" if self.cpu_ratio is None else f"{self.cpu_ratio:.2f}"
         return (
-            f"| {self.task} | {spread} | {self.predicted:.1f} | {self.took.seconds:.1f} | {self.seconds_ratio:.2f} | {cpu} "
-            f"| {held} | {self.found.memory_mb.middle:.0f} | {self.took.peak_memory_mb} | {self.memory_ratio:.2f} |"
+            f"| {self.task} | {spread} | {self.predicted:.1f} | {self.took.seconds:.1f} | {self.seconds_ratio:.2f} "
+            f"| {cpu} | {held} | {self.found.memory_mb.middle:.0f} | {self.took.peak_memory_mb} | {self.memory_ratio:.2f} |"
         )
 
 
@@ -135,9 +135,7 @@ def compare(plan: Plan, past: Store, measured: Store) -> list[Line]:
 
 def report(lines: list[Line]) -> None:
     """The table, and how many are within the bounds that were asked for."""
-    print(
-        "| task | predicted wall, s | its shard, s | measured, s | ratio | CPU ratio | bytes | memory, MiB | measured | ratio |"
-    )
+    print("| task | predicted wall, s | its shard, s | measured, s | ratio | CPU | bytes | MiB | measured | ratio |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     print("\n".join(map(str, lines)))
     near = sum(1 / 1.25 <= line.seconds_ratio <= 1.25 for line in lines)
