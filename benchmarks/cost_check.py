@@ -111,7 +111,8 @@ class Line:
         cpu = "" if self.cpu_ratio is None else f"{self.cpu_ratio:.2f}"
         return (
             f"| {self.task} | {spread} | {self.predicted:.1f} | {self.took.seconds:.1f} | {self.seconds_ratio:.2f} "
-            f"| {cpu} | {held} | {self.found.memory_mb.middle:.0f} | {self.took.peak_memory_mb} | {self.memory_ratio:.2f} |"
+            f"| {cpu} | {held} "
+            f"| {self.found.memory_mb.middle:.0f} | {self.took.peak_memory_mb} | {self.memory_ratio:.2f} |"
         )
 
 
