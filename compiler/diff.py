@@ -44,6 +44,7 @@ class Cause:
 
     task: str
     path: str
+    kind: ChangeKind = "changed"
     before: Any = None
     after: Any = None
     in_spec: bool = True
@@ -278,7 +279,9 @@ class _Places:
         """Changes at, below or above the places in the spec that a task came from."""
         numbers = sorted({number for path in task.spec_paths for number in self._near(path)})
         found = (self._changes[number] for number in numbers)
-        return tuple(Cause(task=task.id, path=one.path, before=one.before, after=one.after) for one in found)
+        return tuple(
+            Cause(task=task.id, path=one.path, kind=one.kind, before=one.before, after=one.after) for one in found
+        )
 
     def _near(self, path: str) -> Iterator[int]:
         parts = path.split(".")

@@ -51,6 +51,7 @@ def smoke(plan: Plan) -> Plan:
     return Plan(
         experiment=plan.experiment + SUFFIX,
         spec=plan.spec,
+        delta=plan.delta,
         tasks=tuple(tasks),
         parameters=model.parameters,
         parameters_without_embeddings=model.parameters - model.embedding_parameters,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,7 +69,12 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 
 def add_compile(parser: argparse.ArgumentParser) -> None:
     """What compiling takes: the spec, where to write, shards, whether to rehearse."""
-    parser.add_argument("spec", metavar="SPEC", help="spec file, or FILE:NAME where it defines several")
+    from ocspec.cli import overrides
+
+    parser.add_argument(
+        "spec", metavar="SPEC", help="spec file, or FILE:NAME where it defines several; FILE@REVISION for one in git"
+    )
+    overrides.add_set(parser)
     parser.add_argument("--out", metavar="DIR", help="directory of the plan (default: build/EXPERIMENT)")
     add_shards(parser)
     parser.add_argument(
@@ -130,9 +136,10 @@ def is_spec(reference: str) -> bool:
 
     >>> is_spec("specs/a.py"), is_spec("specs/a.py:small"), is_spec("build/a"), is_spec("build/a/plan.json")
     (True, True, False, False)
+    >>> is_spec("specs/a.py@HEAD~1"), is_spec("specs/a.py:small@v1"), is_spec("build/a@v1")
+    (True, True, False)
     """
-    file, _, _ = reference.rpartition(":")
-    return reference.endswith(".py") or file.endswith(".py")
+    return re.search(r"\.py(:[^:@]*)?(@.*)?$", reference) is not None
 
 
 def plan_at(reference: str | None) -> tuple[Plan, Path]:
@@ -147,15 +154,14 @@ def plan_at(reference: str | None) -> tuple[Plan, Path]:
     return plan.load(file), file
 
 
-def plan_of(reference: str | None, shards: int | None = None) -> Plan:
-    """The plan of a spec, compiled here and not written, or a compiled plan."""
-    if reference is None or not is_spec(reference):
-        return plan_at(reference)[0]
-    from compiler.compile import compile_experiment
-    from compiler.load import load_spec
+def plan_of(reference: str | None, shards: int | None = None, settings: Sequence[str] = ()) -> Plan:
+    """The plan of a spec, compiled here and not written, or a compiled plan, of which nothing can be set."""
+    from ocspec.cli import overrides
 
-    experiment, base = load_spec(reference)
-    return compile_experiment(experiment, base, shards)
+    if reference is not None and is_spec(reference):
+        return overrides.compiled(reference, settings, shards, quiet=True)[0]
+    overrides.refuse_of_plan(reference, settings)
+    return plan_at(reference)[0]
 
 
 def task_called(plan: Plan, name: str) -> Task:

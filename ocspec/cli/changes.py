@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from compiler.diff import Change
+from ocspec.cli.overrides import text
 
 SYMBOLS = {"added": "+", "removed": "-", "changed": "~"}
 LEAST_WIDTH = 20
@@ -99,12 +99,5 @@ def short_names(paths: Sequence[str], specs: Sequence[dict[str, Any]]) -> dict[s
 def values(change: Change) -> str:
     """What was and what is."""
     if change.kind == "changed":
-        return f"{_text(change.before)} -> {_text(change.after)}"
-    return _text(change.after if change.kind == "added" else change.before)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, dict) and "kind" in value:
-        given = [f"{k}={_text(v)}" for k, v in value.items() if k != "kind" and v not in (None, "", [], {})]
-        return f"{value['kind']}({', '.join(given)})"
-    return json.dumps(value, ensure_ascii=False)
+        return f"{text(change.before)} -> {text(change.after)}"
+    return text(change.after if change.kind == "added" else change.before)

@@ -10,6 +10,7 @@ from ocspec.cli.output import say, say_warnings
 
 if TYPE_CHECKING:
     from compiler.findings import Finding, Severities
+    from compiler.memo import Memo
     from compiler.plan import Plan
     from compiler.profile import Profile
     from ocspec.experiment import Experiment
@@ -32,16 +33,18 @@ def compiled(
     *,
     profile: Profile | None = None,
     quiet: bool = False,
+    memo: Memo | None = None,
 ) -> Plan:
     """The plan of an experiment under the settings' severities; warnings go to stderr unless `quiet`.
 
-    Raises CheckError where a rule refuses it.
+    With the `memo` of a neighbour only what differs is worked out (`compiler.compile`). Raises CheckError where a rule
+    refuses it.
     """
     from compiler.compile import draft_of, plan_from
     from compiler.findings import CheckError
 
     try:
-        draft = draft_of(experiment, base, shards, severities=severities(), profile=profile)
+        draft = draft_of(experiment, base, shards, severities=severities(), profile=profile, memo=memo)
     except CheckError as refused:
         warn(() if quiet else refused.warnings)
         raise

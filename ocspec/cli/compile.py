@@ -7,11 +7,13 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ocspec.cli import arguments, exits
+from ocspec.cli import arguments, arms, exits, overrides
 from ocspec.cli.output import plural, print_json, print_table, quantity, say, scientific, short_path
 
 if TYPE_CHECKING:
     from compiler.plan import Plan, StageSummary, Task
+    from compiler.profile import Profile
+    from ocspec.experiment import Experiment
 
 
 def add_parser(subparsers: arguments.Subparsers) -> None:
@@ -21,16 +23,23 @@ def add_parser(subparsers: arguments.Subparsers) -> None:
         "compile",
         run,
         "check a spec and write its plan; run nothing",
-        "Writes plan.json and, beside it for people, every query, training config and\nsbatch script.",
+        "Writes plan.json and, beside it for people, every query, training config and\nsbatch script. "
+        "Of a sweep, or of a tuple of experiments (FILE:NAME), there is one\nplan for each arm.",
     )
     arguments.add_compile(parser)
+    overrides.add_sweep(parser)
     arguments.add_profile(parser)
     arguments.add_json(parser)
 
 
 def run(args: Namespace) -> int:
-    """Compile, write, remember and describe."""
-    plan, file = compile_spec(args)
+    """Compile, write, remember and describe; of several arms all."""
+    from compiler.load import load_arms
+
+    experiments, base = load_arms(args.spec)
+    if args.sweeps or len(experiments) > 1:
+        return arms.compile_arms(args, experiments, base)
+    plan, file = compile_and_write(args, experiments[0], base)
     if args.json:
         print_json("compile", **facts(plan), plan=str(file))
     else:
@@ -42,18 +51,28 @@ def run(args: Namespace) -> int:
 def compile_spec(args: Namespace) -> tuple[Plan, Path]:
     """Compile `args.spec` and write the plan; it is the last compiled from now on."""
     from compiler.load import load_spec
+
+    return compile_and_write(args, *load_spec(args.spec))
+
+
+def compile_and_write(args: Namespace, experiment: Experiment, base: Path) -> tuple[Plan, Path]:
+    """Compile an experiment with what --set says, and write the plan; it is the last compiled from now on."""
+    profile = arguments.profile_called(args.profile)
+    plan = overrides.with_delta(experiment, args.settings, base, args.shards, profile=profile)
+    return write(args, plan, base, profile, Path(args.out) if args.out else None)
+
+
+def write(args: Namespace, plan: Plan, base: Path, profile: Profile, out: Path | None) -> tuple[Plan, Path]:
+    """Write a plan, or its rehearsal, below `build/` where nothing else is said."""
+    from compiler.revisions import original
     from compiler.smoke import smoke
     from compiler.write import remember_latest, write_plan
-    from ocspec.cli.checking import compiled
     from runtime.review import discard_if_other
 
-    profile = arguments.profile_called(args.profile)
-    experiment, base = load_spec(args.spec)
-    plan = compiled(experiment, base, args.shards, profile=profile)
     if args.smoke:
         plan = smoke(plan)
-    out = Path(args.out) if args.out else arguments.BUILD / plan.experiment
-    file = write_plan(plan, out, base, profile)
+    out = out or arguments.BUILD / plan.experiment
+    file = write_plan(plan, out, original(base), profile)
     if discard_if_other(file):
         say(f"the review in {short_path(str(out))} was of another plan and is removed")
     remember_latest(file, arguments.BUILD)
@@ -68,6 +87,7 @@ def facts(plan: Plan) -> dict[str, object]:
 
     return {
         "experiment": plan.experiment,
+        "delta": overrides.delta_facts(plan.delta),
         "parameters": plan.parameters,
         "parameters_without_embeddings": plan.parameters_without_embeddings,
         "stages": [attrs.asdict(stage) for stage in plan.stages],
@@ -83,7 +103,10 @@ def show(plan: Plan, file: Path) -> None:
 
     embeddings = plan.parameters - plan.parameters_without_embeddings
     parameters = f"{quantity(plan.parameters)} parameters, {quantity(embeddings)} of them embeddings"
-    print(f"{plan.experiment}: {parameters}\n")
+    print(f"{plan.experiment}: {parameters}")
+    for line in overrides.delta_lines(plan.delta):
+        print(f"  {line}")
+    print()
     headers = ("stage", ">steps", ">tokens", "batch x length", "learning rate", ">FLOPs")
     print_table(headers, [row for stage in plan.stages for row in _rows(stage, plan.task(stage.task))], indent=2)
     tokens, flops = sum(s.tokens for s in plan.stages), sum(s.flops for s in plan.stages)

@@ -1,24 +1,25 @@
-"""ocspec diff: what differs between two specs or plans, and which tasks that touches. Rendering only.
+"""ocspec diff: what differs between two specs or plans, which tasks that touches, why, and what it costs.
 
-The comparison itself is `compiler.diff`. A side that is a spec is compiled for this, and not written.
+The comparison itself is `compiler.diff`, its cost `compiler.diff_cost`, how it looks `diff_view`. A side that is a spec
+is compiled for this, and not written.
 """
 
 from __future__ import annotations
 
 from argparse import Namespace
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ocspec.cli import arguments, exits
-from ocspec.cli.output import console, plural, print_json, print_table
+from compiler.errors import UserError
+from ocspec.cli import arguments, exits, overrides
+from ocspec.cli.output import print_json
 
 if TYPE_CHECKING:
-    from compiler.diff import PlanDiff, TaskDiff
+    from compiler.cost.calibration import Calibration
     from compiler.plan import Plan
-
-ACTIONS = ("reuse", "rebuild", "new", "may cut off", "removed")
-MOST_NAMES = 2
+    from ocspec.cli.diff_view import Comparison
+    from ocspec.experiment import Experiment
 
 
 def add_parser(subparsers: arguments.Subparsers) -> None:
@@ -27,57 +28,134 @@ def add_parser(subparsers: arguments.Subparsers) -> None:
         subparsers,
         "diff",
         run,
-        "show what differs between two specs, and which tasks that touches",
-        "Each side is a spec, FILE:NAME, plan.json or its directory.",
+        "show what differs between two specs, which tasks that touches, and what it costs",
+        "A side is a spec, FILE:NAME, either of them at a git revision (FILE@HEAD~1),\n"
+        "plan.json or its directory, or the name of an experiment below build/.",
+        "--set and --sweep are of the side after; without B they are of A.",
     )
     parser.add_argument("a", metavar="A", help="the side before")
-    parser.add_argument("b", metavar="B", help="the side after")
+    parser.add_argument("b", metavar="B", nargs="?", help="the side after (default: A with what --set or --sweep say)")
+    overrides.add_set(parser)
+    overrides.add_sweep(parser)
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="leave out changes at such places, as `stages.*.note`; can be repeated",
+    )
+    parser.add_argument("--all", action="store_true", help="every change and every task on a line of its own")
+    parser.add_argument(
+        "--as-function", metavar="NAME", help="print a Python function that makes the one experiment of the other"
+    )
+    arguments.add_profile(parser)
+    arguments.add_store(parser)
+    parser.add_argument("--no-calibration", action="store_true", help="estimate without what past runs took")
     parser.add_argument("--exit-code", action="store_true", help="exit with 2 when they differ")
     arguments.add_json(parser)
 
 
 def run(args: Namespace) -> int:
     """Compare and print."""
-    from compiler.diff import diff_plans, to_json
+    from ocspec.cli import diff_view
 
-    before, after = arguments.plan_of(args.a), arguments.plan_of(args.b)
-    diff = diff_plans(before, after)
-    if args.json:
-        print_json(**{key: value for key, value in to_json(diff).items() if key != "format_version"})
-    elif diff.differs:
-        _show(diff, before, after)
+    _refuse_nonsense(args)
+    if args.as_function:
+        return as_function(args)
+    found = list(comparisons(args))
+    if args.json and not args.sweeps:
+        print_json("diff", **diff_view.facts(found[0]))
+    elif args.json:
+        print_json("diff", arms=[diff_view.facts(one) for one in found])
+    elif args.sweeps:
+        diff_view.show_arms(found)
     else:
-        print(f"no difference; all {plural(len(after.tasks), 'task')} are the same")
-    return exits.DIFFERS if args.exit_code and diff.differs else exits.OK
+        diff_view.show(found[0], everything=args.all)
+    differs = any(one.diff.differs for one in found)
+    return exits.DIFFERS if args.exit_code and differs else exits.OK
 
 
-def _show(diff: PlanDiff, before: Plan, after: Plan) -> None:
-    """The changes as a tree, the tasks that are not reused, and how many there are of each kind."""
-    from ocspec.cli.changes import lines, short_names
+def comparisons(args: Namespace) -> Iterator[Comparison]:
+    """The two sides compared, or the one with every arm of the other."""
+    from compiler.diff import diff_plans
+    from compiler.diff_cost import diff_cost
+    from ocspec.cli.diff_view import Comparison
 
-    specs = (before.spec, after.spec)
-    print(plural(len(diff.changes), "change"))
-    for line in lines(diff.changes, specs, console().width):
-        print(line)
-    names = short_names([change.path for change in diff.changes], specs)
-    touched = [task for task in diff.tasks if task.action != "reuse"]
-    if touched:
-        print()
-        rows = [(task.id, task.action, _because(task, names, after)) for task in touched]
-        print_table(("task", "action", "because"), rows)
-    counts = Counter[str](task.action for task in diff.tasks)
-    numbers = ", ".join(f"{counts[action]} {action}" for action in ACTIONS)
-    print(f"\n{plural(len(diff.tasks), 'task')}: {numbers}")
+    profile = arguments.profile_called(args.profile)
+    before = side(args.a)
+    for after in _after(args):
+        diff = diff_plans(before, after).without(args.ignore)
+        cost = diff_cost(diff, after, profile, _past(args, after))
+        yield Comparison(before=before, after=after, diff=diff, cost=cost)
 
 
-def _because(task: TaskDiff, names: dict[str, str], plan: Plan) -> str:
-    """The causes and the tasks that they came through, the nearest only; `--json` has all."""
-    beyond = {upstream for one in task.through for upstream in plan.task(one).upstream}
-    nearest = [one for one in task.through if one not in beyond]
-    through = f" through {_few(nearest)}" if nearest else ""
-    return f"{_few([names[cause] for cause in task.because])}{through}".strip()
+def _past(args: Namespace, plan: Plan) -> Calibration:
+    from compiler.cost.calibration import PRIORS
+    from runtime.calibration import calibration
+
+    return PRIORS if args.no_calibration else calibration(arguments.store_at(args.store), plan)
 
 
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return ", ".join(names[:MOST_NAMES]) + more
+def _after(args: Namespace) -> Iterator[Plan]:
+    """The side after, or its arms."""
+    reference = args.b or args.a
+    if not args.settings and not args.sweeps:
+        yield side(reference)
+        return
+    from compiler.interning import Interned
+    from compiler.load import load_spec
+    from compiler.memo import Memo
+    from compiler.overrides import arms, override
+
+    if not arguments.is_spec(reference):
+        overrides.refuse_of_plan(reference, (*args.settings, *args.sweeps))
+    plain, base = load_spec(reference)
+    set_ = override(plain, args.settings)
+    memo, interned = Memo(), Interned()  # what arms share is worked out once
+    for arm in arms(set_, args.sweeps) if args.sweeps else (set_,):
+        yield overrides.of_arm(plain, interned.spec(arm), base, quiet=True, memo=memo)
+
+
+def side(reference: str) -> Plan:
+    """The plan of a side: compiled here, or read."""
+    if arguments.is_spec(reference):
+        return overrides.compiled(reference, quiet=True)[0]
+    return arguments.plan_at(_built(reference))[0]
+
+
+def _built(reference: str) -> str:
+    """A path, or the directory of an experiment that was compiled here."""
+    named = arguments.BUILD / reference
+    return str(named) if not Path(reference).exists() and named.is_dir() else reference
+
+
+def _refuse_nonsense(args: Namespace) -> None:
+    if args.b is None and not args.settings and not args.sweeps:
+        fix = f"give another side, or --set; `ocspec diff {args.a}@HEAD {args.a}` shows what is not committed"
+        raise UserError("there is nothing to compare it with", where=args.a, fix=fix)
+    if args.as_function and (args.sweeps or args.json):
+        raise UserError("--as-function prints one function", fix="leave out --sweep and --json")
+
+
+# ---------------------------------------------------------------- as a function
+
+
+def as_function(args: Namespace) -> int:
+    """Print the difference as Python. The sides need not compile: their data may be elsewhere."""
+    from compiler import apply
+    from compiler.overrides import override
+
+    before = experiment(args.a)
+    after = override(experiment(args.b or args.a), args.settings)
+    print(apply.as_function(args.as_function, before, after), end="")
+    return exits.DIFFERS if args.exit_code and before != after else exits.OK
+
+
+def experiment(reference: str) -> Experiment:
+    """The experiment of a side: as the spec defines it, or as a plan describes it."""
+    from compiler.described import experiment_of
+    from compiler.load import load_spec
+
+    if arguments.is_spec(reference):
+        return load_spec(reference)[0]
+    return experiment_of(arguments.plan_at(_built(reference))[0].spec)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ocspec.cli import amounts, arguments, exits
+from ocspec.cli import amounts, arguments, exits, overrides
 from ocspec.cli.output import console, one_line, plural, print_json, print_table, say, say_errors, short_path
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def add_parser(subparsers: arguments.Subparsers) -> None:
         metavar="SPEC|PLAN",
         help="spec, plan.json or its directory (default: the last compiled)",
     )
+    overrides.add_set(parser)
     arguments.add_shards(parser)
     arguments.add_store(parser)
     arguments.add_profile(parser)
@@ -74,6 +75,8 @@ def run(args: Namespace) -> int:
     if args.json:
         print_json("plan", **facts(plan, found, limits))
     else:
+        for line in overrides.delta_lines(plan.delta):
+            print(line)
         show(found, everything=args.all)
     if exceeded:
         say_errors(*(over(limit, found) for limit in exceeded))
@@ -90,24 +93,23 @@ def planned(args: Namespace, profile: Profile) -> tuple[Plan, Path]:
     from ocspec.cli.submit import base_of
 
     if args.plan is None or not arguments.is_spec(args.plan):
+        overrides.refuse_of_plan(args.plan, args.settings)
         plan, file = arguments.plan_at(args.plan)
         return plan, base_of(file) if args.out else file.parent
-    from compiler.load import load_spec
-    from ocspec.cli.checking import compiled
-
-    experiment, base = load_spec(args.plan)
-    return compiled(experiment, base, args.shards, profile=profile), base
+    return overrides.compiled(args.plan, args.settings, args.shards, profile=profile)
 
 
 def _write(plan: Plan, base: Path, args: Namespace, profile: Profile, found: Forecast) -> None:
     """All that `compile` writes and the review; it is the last compiled from now on."""
     from compiler.lock import lock_file
+    from compiler.revisions import original
     from compiler.write import remember_latest, write_plan
     from runtime.review import review_of, save
 
+    base = original(base)
     file = write_plan(plan, Path(args.out), base, profile)
-    locked = args.plan and arguments.is_spec(args.plan) and "@" not in args.plan  # no lock is of another revision
-    lock = lock_file(args.plan).name if locked else None
+    as_it_stands = args.plan and arguments.is_spec(args.plan) and "@" not in args.plan and not args.settings
+    lock = lock_file(args.plan).name if as_it_stands else None  # no lock is of another revision or with values set
     review = save(review_of(plan, file, found.outlooks, base, lock), file.parent)
     remember_latest(file, arguments.BUILD)
     say(f"written: {short_path(str(review))}; `ocspec submit {short_path(str(file.parent))}` runs exactly this plan")
@@ -191,6 +193,7 @@ def facts(plan: Plan, found: Forecast, limits: Sequence[Budget]) -> dict[str, An
     """All of it as plain data."""
     return {
         "experiment": plan.experiment,
+        "delta": overrides.delta_facts(plan.delta),
         "counts": found.counts,
         "total": {**estimate_facts(found.total), "wall_seconds": amounts.plain(found.wall)},
         "trained_tokens": amounts.plain(found.trained),

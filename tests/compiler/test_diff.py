@@ -354,8 +354,8 @@ def test_as_json(mini: Experiment, compare: Callable) -> None:
         },
     ]
     assert {task["action"] for task in data["tasks"]} == {"reuse", "rebuild", "may cut off"}
-    change = {"path": "data.code.steps.downsample.caps.html", "before": 60_000, "after": 1, "in_spec": True}
-    assert data["causes"] == {"code/downsample": [change]}
+    cause = {"path": "data.code.steps.downsample.caps.html", "kind": "changed", "before": 60_000, "after": 1}
+    assert data["causes"] == {"code/downsample": [{**cause, "in_spec": True}]}
     trained = next(task for task in data["tasks"] if task["id"] == "pretrain/train")
     assert (trained["caused_by"], trained["earliest"]) == (["code/downsample"], "code/downsample")
 

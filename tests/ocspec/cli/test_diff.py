@@ -1,26 +1,34 @@
-"""ocspec diff: causes as a tree, and the tasks that they touch."""
+"""ocspec diff: causes as a tree, the tasks that they touch and why, what that takes, and the same as a function."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler.diff import Change
 from ocspec.cli import changes
 
+PEAK = ("peak=1e-3", "peak=2e-3")
 DIFFERENCE = """\
 1 change
   ~ curriculum.stages.pretrain.schedule.peak  0.001 -> 0.002  [train]
 
-task                  action       because
-pretrain/train        rebuild      schedule.peak
-anneal/train          rebuild      schedule.peak through pretrain/train
-anneal/bits_per_byte  may cut off  schedule.peak through anneal/train
+task                  action       TIME     because
+pretrain/train        rebuild      TIME     schedule.peak: 0.001 -> 0.002
+anneal/train          rebuild      TIME     schedule.peak: 0.001 -> 0.002 through
+                                            pretrain/train
+anneal/bits_per_byte  may cut off  TIME     schedule.peak: 0.001 -> 0.002 through
+                                            anneal/train
 
-14 tasks: 11 reuse, 2 rebuild, 0 new, 1 may cut off, 0 removed
+Plan: 11 reuse, 2 rebuild, 1 may cut off - TAKEN
 """
 
 
@@ -33,33 +41,103 @@ def changed(spec: Path, *replacements: tuple[str, str]) -> str:
     return "changed.py"
 
 
+def words(text: str) -> list[str]:
+    """A difference without what depends on rates: times, sums and the width of their columns."""
+    text = re.sub(r"( - |\n {6})[\d>].* written", " - TAKEN", text)
+    text = re.sub(r"(<= |>= )?[\d.]+( \w+)?(-[\d.]+)? (s|min|h|d)(?=  )", "TIME", text)
+    return text.replace("  time  ", "  TIME  ").split()
+
+
+# ---------------------------------------------------------------- what is shown
+
+
 def test_a_cause_and_what_it_touches(ocspec, spec: Path) -> None:
-    other = changed(spec, ("peak=1e-3", "peak=2e-3"))
-    assert ocspec("diff", str(spec), other) == (0, DIFFERENCE, "")
+    other = changed(spec, PEAK)
+    result = ocspec("diff", str(spec), other)
+    assert (result.code, words(result.out), result.err) == (0, words(DIFFERENCE), "")
     assert ocspec("diff", str(spec), other, "--exit-code").code == 2
+    assert max(map(len, result.out.splitlines())) <= 80
+
+
+def test_more_of_what_it_takes_where_there_is_room(ocspec, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tokens of the stages are exact: 3 and 2 steps of 2 x 32."""
+    monkeypatch.setenv("COLUMNS", "120")
+    lines = ocspec("diff", str(spec), changed(spec, PEAK)).out.splitlines()
+    assert lines[3].split() == ["task", "action", "time", "tokens", "FLOPs", "CPU", "time", "because"]
+    assert re.match(r"pretrain/train +rebuild .* 192 ", lines[4])
+    assert lines[-1].startswith("Plan: 11 reuse, 2 rebuild, 1 may cut off - 320 tokens, ")
 
 
 def test_a_spec_does_not_differ_from_its_plan(ocspec, spec: Path) -> None:
+    """By path, by directory, by the name that it was compiled under."""
     ocspec("compile", str(spec))
-    for side in ("build/tiny", "build/tiny/plan.json", "tiny.py:experiment"):
+    for side in ("build/tiny", "build/tiny/plan.json", "tiny", "tiny.py:experiment"):
         result = ocspec("diff", str(spec), side, "--exit-code")
         assert result == (0, "no difference; all 14 tasks are the same\n", "")
 
 
 def test_a_note_is_a_difference_that_touches_nothing(ocspec, spec: Path) -> None:
-    result = ocspec("diff", str(spec), changed(spec, ('name="tiny",', 'name="tiny", note="x",')), "--exit-code")
-    assert result.code == 2
-    assert '~ note  "" -> "x"  [doc]' in result.out
-    assert "14 tasks: 14 reuse," in result.out
+    for change in (('name="tiny",', 'name="tiny", note="x",'), ('name="tiny",', 'name="tiny", shards=3,')):
+        result = ocspec("diff", str(spec), changed(spec, change), "--exit-code")
+        assert result.code == 2
+        assert result.out.splitlines()[0] == "1 change"
+        assert result.out.splitlines()[-1] == "Plan: 14 reuse - 0 tasks to build"
+
+
+def test_what_is_removed_needs_no_building(ocspec, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    result = ocspec(
+        "diff", str(spec), changed(spec, ('stages=("anneal",), max_bytes=2000', 'stages=("pretrain",), max_bytes=2000'))
+    )
+    assert re.search(
+        r"^anneal/bits_per_byte +removed +bits_per_byte.stages: \[\"anneal\"\] -> \[\"pretrain\"\]$", result.out, re.M
+    )
+    assert "Plan: 12 reuse, 2 new, 2 removed - " in result.out
+
+
+def test_a_file_that_was_edited_is_told_by_its_digest(ocspec, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The spec is as it was."""
+    monkeypatch.setenv("COLUMNS", "160")
+    ocspec("compile", str(spec))
+    file = next(Path("repositories/alpha").iterdir())
+    file.write_text(file.read_text() + "\n# one more line\n")
+    result = ocspec("diff", "tiny", str(spec))
+    assert result.out.startswith("0 changes\n")
+    assert "code/sign readers[0].digest: bytes:" in result.out
+
+
+def test_ignored_changes_are_counted(ocspec, spec: Path) -> None:
+    other = changed(
+        spec, PEAK, ('name="tiny",', 'name="tiny", note="x",'), ('name="library",', 'name="library", note="y",')
+    )
+    result = ocspec("diff", str(spec), other, "--ignore", "note")
+    assert result.out.splitlines()[0] == "1 change, 2 ignored"
+    result = ocspec(
+        "diff", str(spec), changed(spec, ('name="tiny",', 'name="tiny", note="x",')), "--ignore", "n?te", "--exit-code"
+    )
+    assert (result.code, result.out) == (0, "no difference but 1 ignored; all 14 tasks are the same\n")
+
+
+def test_all_shows_what_is_reused_too(ocspec, spec: Path) -> None:
+    other = changed(spec, PEAK)
+    assert "code/sign" not in ocspec("diff", str(spec), other).out
+    assert re.search(r"^code/sign +reuse", ocspec("diff", str(spec), other, "--all").out, re.M)
 
 
 def test_the_difference_as_json(ocspec, spec: Path) -> None:
-    result = ocspec("diff", str(spec), changed(spec, ("peak=1e-3", "peak=2e-3")), "--json", "--exit-code")
+    result = ocspec("diff", str(spec), changed(spec, PEAK), "--json", "--exit-code")
     diff = json.loads(result.out)
     assert result.code == 2
     assert (diff["format_version"], diff["kind"]) == (1, "diff")
     assert diff["changes"][0]["path"] == "curriculum.stages.pretrain.schedule.peak"
-    assert len(diff["tasks"]) == 14
+    tasks = {task["id"]: task for task in diff["tasks"]}
+    assert len(tasks) == 14
+    assert tasks["anneal/train"]["caused_by"] == ["pretrain/train"]
+    assert tasks["anneal/train"]["estimate"]["tokens"] == {"low": 128, "high": 128}
+    assert tasks["code/sign"]["estimate"] is None
+    assert diff["causes"]["pretrain/train"][0]["after"] == 0.002
+    assert diff["total"]["trained_tokens"] == {"low": 320, "high": 320}
+    assert (diff["delta"], diff["ignored"]) == ([], 0)
 
 
 def test_long_values_are_cut_to_the_terminal(ocspec, spec: Path) -> None:
@@ -67,6 +145,106 @@ def test_long_values_are_cut_to_the_terminal(ocspec, spec: Path) -> None:
     lines = ocspec("diff", str(spec), long).out.splitlines()
     assert max(map(len, lines)) <= 80
     assert "..." in lines[1]
+
+
+MANY = """
+def part(n):
+    return code.replace(name=f"part{n}", steps=(Admit(), Redact(pii=PII), Filter(seed=n)))
+
+mixture = Mixture(parts=tuple(Part(dataset=f"part{n}", weight=1, max_epochs=9000) for n in range(40)))
+batches = (Batches(steps=400, global_batch=2, sequence_length=32),)
+stages = tuple(s.replace(mixture=mixture, batches=batches, seed=SEED) for s in experiment.curriculum.stages)
+experiment = experiment.replace(data=tuple(map(part, range(40))), curriculum=Curriculum(stages=stages))
+"""
+
+
+def test_what_is_alike_is_gathered_where_there_is_much(ocspec, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line for each step and reason, and not for each of 40 data sets; --all has them one by one."""
+    monkeypatch.setenv("COLUMNS", "160")
+    for name, pii, seed in (("one", True, 0), ("two", False, 7)):
+        Path(f"{name}.py").write_text(f"{spec.read_text()}\nPII, SEED = {pii}, {seed}\n{MANY}")
+    out, err = ocspec("diff", "one.py", "two.py")[1:]
+    assert not err
+    lines = out.splitlines()
+    assert len(lines) < 30
+    assert lines[0] == "42 changes"
+    assert "  ~ data.*.steps.redact.pii (40)  true -> false  [data]" in lines
+    assert re.search(r"^\*/refine \(40\) +rebuild .* data\.\*\.steps\.redact\.pii: true -> false$", out, re.M)
+    assert re.search(r"^\*/encode \(40\) +may cut off ", out, re.M)
+    everything = ocspec("diff", "one.py", "two.py", "--all").out.splitlines()
+    assert sum("/refine " in line for line in everything) >= 40
+    assert sum(line.strip().startswith("~ part") for line in everything) == 40
+
+
+# ---------------------------------------------------------------- sides
+
+
+def test_one_side_with_some_values_set(ocspec, spec: Path) -> None:
+    """Of the side after, or without one of the side before."""
+    result = ocspec("diff", str(spec), "--set", "pretrain.schedule.peak=2e-3")
+    assert words(result.out) == words(DIFFERENCE)
+    result = ocspec("diff", changed(spec, PEAK), str(spec), "--set", "pretrain.schedule.peak=2e-3", "--exit-code")
+    assert result.code == 0
+    delta = json.loads(ocspec("diff", str(spec), "--set", "shards=4", "--json").out)["delta"]
+    assert delta == [{"path": "shards", "before": None, "after": 4}]
+
+
+def test_arms_are_compared_one_by_one(ocspec, spec: Path) -> None:
+    argv = ("diff", str(spec), "--sweep", "pretrain.schedule.peak=1e-3,2e-3,3e-3", "--sweep", "pretrain.seed=0,1")
+    result = ocspec(*argv, "--exit-code")
+    assert result.code == 2
+    assert (
+        len(re.findall(r"^tiny-peak_0.00[23]-seed_0 +2 rebuild, 1 may cut off  +320 tokens, ", result.out, re.M)) == 2
+    )
+    assert re.search(r"^tiny-peak_0.001-seed_0 +0 tasks *$", result.out, re.M)
+    assert result.out.splitlines()[-1] == "6 arms, 84 tasks, of which 31 are different and 17 not in the side before"
+    arms = json.loads(ocspec(*argv, "--json").out)["arms"]
+    assert [len(arm["changes"]) for arm in arms] == [0, 1, 1, 2, 1, 2]
+
+
+def test_what_cannot_be_compared(ocspec, spec: Path) -> None:
+    result = ocspec("diff", str(spec))
+    assert result.code == 1
+    assert "there is nothing to compare it with" in result.err
+    assert "`ocspec diff tiny.py@HEAD tiny.py` shows what is not committed" in result.err
+    ocspec("compile", str(spec))
+    result = ocspec("diff", str(spec), "tiny", "--set", "shards=3")
+    assert "this is a plan, of which nothing can be set" in result.err
+    assert "cannot be read" in ocspec("diff", str(spec), "nowhere").err
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_a_revision_against_the_working_tree(ocspec, spec: Path) -> None:
+    who = {f"GIT_{role}_{what}": "x@x" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    for argv in (("init", "-q"), ("add", "tiny.py"), ("commit", "-q", "-m", "a step")):
+        subprocess.run(["git", *argv], check=True, env={**os.environ, **who})
+    spec.write_text(spec.read_text().replace(*PEAK))
+    assert words(ocspec("diff", "tiny.py@HEAD", "tiny.py").out) == words(DIFFERENCE)
+    assert ocspec("diff", "tiny.py@HEAD", "tiny.py@HEAD", "--exit-code").code == 0
+    assert "there is no revision 'HAED'" in ocspec("diff", "tiny.py@HAED", "tiny.py").err
+
+
+# ---------------------------------------------------------------- as a function
+
+
+def test_the_difference_as_a_function_makes_the_arm(ocspec, spec: Path) -> None:
+    """Kept in a file beside the spec it is an arm of an ablation; of plans it is the same function."""
+    other = changed(spec, PEAK)
+    text = ocspec("diff", str(spec), other, "--as-function", "hotter").out
+    Path("hotter.py").write_text(text)
+    Path("arm.py").write_text(
+        "from hotter import hotter\nfrom tiny import experiment as base\nexperiment = hotter(base)\n"
+    )
+    assert ocspec("diff", "arm.py", other, "--exit-code").code == 0
+    for name, side in (("one", str(spec)), ("two", other)):
+        ocspec("compile", side, "--out", name)
+    assert ocspec("diff", "one", "two", "--as-function", "hotter").out == text
+    assert ocspec("diff", str(spec), "--set", "pretrain.schedule.peak=2e-3", "--as-function", "hotter").out == text
+    assert ocspec("diff", str(spec), other, "--as-function", "a b").code == 1
+    assert ocspec("diff", str(spec), "--as-function", "x", "--sweep", "shards=1,2").code == 1
+
+
+# ---------------------------------------------------------------- the tree
 
 
 def described(name: str, fields: dict[str, object]) -> dict[str, object]:

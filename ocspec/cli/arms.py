@@ -1,0 +1,69 @@
+"""Several plans at once: the arms of a sweep, or a spec's tuple of experiments, compiled one after another.
+
+Each arm is a plan of its own below its own name. What arms have in common is in all of these plans under the same
+fingerprints, so the store builds it once.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compiler.errors import UserError
+from ocspec.cli import arguments, exits, overrides
+from ocspec.cli.output import one_line, plural, print_json, print_table, say, short_path
+
+if TYPE_CHECKING:
+    from compiler.plan import Plan
+    from ocspec.experiment import Experiment
+
+MOST_SHOWN = 40
+
+
+def compile_arms(args: Namespace, experiments: Sequence[Experiment], base: Path) -> int:
+    """Compile and write every arm, and show how much of it is shared."""
+    from ocspec.cli.compile import facts, write
+
+    profile = arguments.profile_called(args.profile)
+    seen: set[str] = set()
+    tasks, rows, found = 0, [], []
+    for made in plans(args, experiments, base):
+        out = Path(args.out) / made.experiment if args.out else None
+        plan, file = write(args, made, base, profile, out)
+        own = {task.fingerprint for task in plan.tasks}
+        tasks += len(plan.tasks)
+        rows.append((one_line(plan.experiment), str(len(plan.tasks)), str(len(own - seen)), short_path(str(file))))
+        seen |= own
+        if args.json:
+            found.append({**facts(plan), "plan": str(file)})
+    if args.json:
+        print_json("compile", arms=found)
+        return exits.OK
+    print_table(("arm", ">tasks", ">not in those above", "plan"), rows[:MOST_SHOWN])
+    if len(rows) > MOST_SHOWN:
+        print(f"and {len(rows) - MOST_SHOWN:,} more")
+    print(f"\n{plural(len(rows), 'arm')}, {plural(tasks, 'task')}, of which {len(seen):,} are different")
+    say("next: `ocspec submit PLAN` for each arm; what they share is built once")
+    return exits.OK
+
+
+def plans(args: Namespace, experiments: Sequence[Experiment], base: Path) -> Iterator[Plan]:
+    """The plan of every arm, in order. Raises UserErrors for two of one name, and for what is wrong with settings."""
+    from compiler.interning import Interned
+    from compiler.memo import Memo
+    from compiler.overrides import arms, override
+
+    pairs = [(one, override(one, args.settings)) for one in experiments]
+    if args.sweeps:
+        pairs = [(plain, arm) for plain, set_ in pairs for arm in arms(set_, args.sweeps)]
+    names = [arm.name for _, arm in pairs]
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        what = f"several experiments are called {', '.join(twice[:3])}"
+        raise UserError(what, where=args.spec, fix="give each a name of its own: plans are known by it")
+    memo, interned = Memo(), Interned()  # what arms share is worked out once
+    for number, (plain, arm) in enumerate(pairs):
+        neighbour = interned.spec(arm)
+        yield overrides.of_arm(plain, neighbour, base, args.shards, quiet=number > 0, memo=memo)
