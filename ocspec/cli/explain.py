@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ocspec.cli import arguments, exits, explain_rule
+from ocspec.cli import arguments, exits, explain_rule, overrides
 from ocspec.cli.amounts import estimate_rows
 from ocspec.cli.output import duration, plural, print_json, print_table, short_path
 
@@ -57,9 +57,13 @@ def run(args: Namespace) -> int:
 
         manifest = dict(built.manifest) if built else None
         facts = {"task": CONVERTER.unstructure(task), "manifest": manifest, "outlook": outlook_facts(one, estimate)}
+        facts["delta"] = overrides.delta_facts(plan.delta)
         print_json("explain", experiment=plan.experiment, **facts)
         return exits.OK
-    print(f"{task.id}: {task.op.op_id} version {task.op.op_version}\n")
+    print(f"{task.id}: {task.op.op_id} version {task.op.op_version}")
+    for line in overrides.delta_lines(overrides.near(plan.delta, task.spec_paths)):
+        print(f"{INDENT}{line}")
+    print()
     print_table(("", ""), [*_about(task), *(_built(built) if built else [("built", "no")])])
     _section("plan", plan_lines(one))
     _section("takes, where it is run", [f"{name:<{LABEL}}  {text}" for name, text in estimate_rows(estimate)])
