@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ocspec.cli import arguments, exits
+from ocspec.cli import arguments, exits, overrides
 from ocspec.cli.output import plural, print_json, print_table
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def add_parser(subparsers: arguments.Subparsers) -> None:
         nargs="*",
         help="spec file, or FILE:NAME where it defines several; a sweep is all its arms",
     )
+    overrides.add_set(parser)
     parser.add_argument(
         "--list", action="store_true", help="the catalogue of rules, with the severities that hold here"
     )
@@ -51,7 +52,7 @@ def run(args: Namespace) -> int:
     if not args.specs:
         args.parser.error("check takes a SPEC, or --list")
     profile, severities = arguments.profile_called(args.profile), checking.severities()
-    checked = [(spec, *found) for spec in args.specs for found in check_spec(spec, severities, profile)]
+    checked = [(spec, *found) for spec in args.specs for found in check_spec(spec, severities, profile, args.settings)]
     counts = {kind: sum(f.severity == kind for *_, findings in checked for f in findings) for kind in COUNTED}
     if args.json:
         specs = [
@@ -66,7 +67,7 @@ def run(args: Namespace) -> int:
 
 
 def check_spec(
-    reference: str, severities: Severities, profile: Profile | None = None
+    reference: str, severities: Severities, profile: Profile | None = None, settings: Sequence[str] = ()
 ) -> Iterator[tuple[str, list[Finding]]]:
     """Every experiment of a spec by name, with what is found in it, where it stands from here.
 
@@ -75,9 +76,11 @@ def check_spec(
     from compiler.errors import UserError, UserErrors
     from compiler.findings import Finding
     from compiler.load import load_arms
+    from compiler.overrides import override
 
     try:
-        experiments, base = load_arms(reference)
+        plain, base = load_arms(reference)
+        experiments = [override(one, settings) for one in plain]
     except UserError as error:
         problems = error.problems if isinstance(error, UserErrors) else [error]
         fields = [{"what": one.what, "where": one.where, "fix": one.fix} for one in problems]

@@ -28,7 +28,7 @@ def add_parser(subparsers: arguments.Subparsers) -> None:
         subparsers,
         "diff",
         run,
-        "show what differs between two specs, which tasks that touches, and what it costs",
+        "show what differs between two specs, what that touches, and what it costs",
         "A side is a spec, FILE:NAME, either of them at a git revision (FILE@HEAD~1),\n"
         "plan.json or its directory, or the name of an experiment below build/.",
         "--set and --sweep are of the side after; without B they are of A.",
