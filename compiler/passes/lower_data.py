@@ -16,7 +16,7 @@ from compiler.banding import banding
 from compiler.draft import DatasetTasks, Draft
 from compiler.passes.lower_decontamination import lower_decontamination
 from compiler.passes.lower_web import lower_web
-from compiler.passes.resolve import FORMATS, content_digest
+from compiler.passes.resolve import content_digest, format_of
 from compiler.plan import Input, Task
 from compiler.quality_rules import DEFAULT_RULES, ExpressionRule, QualityRule
 from ocspec.base import sibling_keys
@@ -127,7 +127,7 @@ def _reader(draft: Draft, dataset: Dataset, source: Source) -> tuple[ir.Reader, 
     columns = getattr(source, "columns", None)
     return ir.Reader(
         source=source.identity_name,
-        format=FORMATS[type(source)],  # type: ignore[arg-type]  # the table's values are the literals
+        format=format_of(source),  # type: ignore[arg-type]  # the table's values are the literals
         columns=ir.Columns(**columns.model_dump()) if columns else ir.Columns(),
         digest=content_digest(draft, source),
         location=getattr(source, "path", ""),

@@ -70,11 +70,19 @@ def _settings(benchmark: Benchmark) -> tuple[Settings, Settings]:
 
     Only the former are the benchmark's identity: a field that is new in this version changes none.
     """
-    fields = benchmark.model_dump(mode="json", exclude={"name", "stages"})
-    changed = benchmark.model_dump(exclude={"name", "stages"}, exclude_defaults=True)
-    texts = {name: json.dumps(value) for name, value in sorted(fields.items())}
-    given = tuple((name, text) for name, text in texts.items() if name in changed)
-    return given, tuple((name, text) for name, text in texts.items() if name not in changed)
+    settings = {name: info.default for name, info in type(benchmark).model_fields.items() if name not in NOT_SETTINGS}
+    given = {name: _as_text(getattr(benchmark, name)) for name in sorted(settings)}
+    default = {name: _as_text(value) for name, value in settings.items()}
+    same = {name for name, text in given.items() if text == default[name]}
+    return tuple(i for i in given.items() if i[0] not in same), tuple(i for i in given.items() if i[0] in same)
+
+
+NOT_SETTINGS = {"name", "stages"}
+
+
+def _as_text(value: Any) -> str:
+    """A setting in JSON; the order of several, which are languages, means nothing."""
+    return json.dumps(sorted(set(value)) if isinstance(value, tuple) else value)
 
 
 def _seen(draft: Draft, stage: Stage, number: int) -> list[Input]:

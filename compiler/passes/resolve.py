@@ -65,6 +65,11 @@ def sources_of(experiment: Experiment) -> list[Source | TestSet]:
     return [*sources, *experiment.instructions, *benchmarks_of(experiment)]
 
 
+def format_of(source: Source | TestSet) -> str:
+    """How the files of a source are written; a class that derives from another is read as that one."""
+    return next(form for kind, form in FORMATS.items() if isinstance(source, kind))
+
+
 def source_digests(draft: Draft) -> dict[str, str]:
     """What tells the content of each source that is made of files: see `content_digest`."""
     return {
@@ -79,7 +84,7 @@ def _files_of(source: Source | TestSet) -> dict[str, tuple[str, str]]:
     if isinstance(source, WebRecall):
         return {source.name: ("parquet", source.pages), f"{source.name}/{SEED}": ("parquet", source.seed)}
     if path := getattr(source, "path", None):
-        return {source.name: (source.format if isinstance(source, Instructions) else FORMATS[type(source)], path)}
+        return {source.name: (source.format if isinstance(source, Instructions) else format_of(source), path)}
     return {}
 
 

@@ -1,0 +1,96 @@
+"""Fingerprints under torture: no mutation that means the same moves one, every mutation that means another does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from compiler import ir
+from compiler.canonical import fingerprint, task_preimage
+from ocspec.base import SpecWarning
+from scripts import make_torture_reference as reference
+from tests.property import operators, specs
+from tests.property.hosts import KINDS, files, fingerprints, host, written
+from tests.property.torture import LEAST, RECORDS, Verdict, of_kind, of_operator
+
+pytestmark = pytest.mark.filterwarnings(f"ignore::{SpecWarning.__module__}.SpecWarning")
+ROOT = Path(__file__).parents[2]
+SOME = 22
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the sources of the hosts read."""
+    directory = tmp_path_factory.mktemp("base")
+    files(directory)
+    return directory
+
+
+def check(verdict: Verdict) -> None:
+    assert verdict.needless == ()
+    assert verdict.false == ()
+    assert verdict.preserving >= LEAST
+    assert verdict.changing >= LEAST or verdict.name in RECORDS
+
+
+@pytest.mark.parametrize("op_id", ir.OPERATORS)
+def test_operators(op_id: str) -> None:
+    """Some of the mutations of each, the same ones every time; the slow test has all."""
+    check(of_operator(ir.OPERATORS[op_id], 2 * SOME))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_objects_of_the_language(kind: type, base: Path) -> None:
+    """In an experiment around each."""
+    check(of_kind(kind, base, SOME))
+
+
+@pytest.mark.slow
+def test_every_mutation_and_the_table_that_counts_them(base: Path) -> None:
+    """docs/reference/torture.md is what its script writes."""
+    text, verdicts = reference.write(base)
+    for verdict in verdicts:
+        check(verdict)
+    assert text == reference.FILE.read_text(), "run scripts/make_torture_reference.py"
+
+
+def test_the_table_has_every_operator_and_kind() -> None:
+    """Also those that are new."""
+    text = reference.FILE.read_text()
+    assert [name for name in (*ir.OPERATORS, *(kind.__name__ for kind in KINDS)) if f"| {name} |" not in text] == []
+
+
+OTHER_PROCESS = """
+import json, sys
+from pathlib import Path
+from compiler import ir
+from compiler.canonical import fingerprint, task_preimage
+from tests.property import operators, specs
+from tests.property.hosts import fingerprints
+programs, base = json.loads(sys.stdin.read()), Path(sys.argv[1])
+ops = {op_id: fingerprint(task_preimage(*operators.sample(cls))) for op_id, cls in ir.OPERATORS.items()}
+kinds = {name: sorted(fingerprints(specs.run(text), base)) for name, text in programs.items()}
+print(json.dumps([ops, kinds]))
+"""
+
+
+def test_another_process_with_another_seed_of_hashes(base: Path) -> None:
+    """Sets have another order there."""
+    programs = {kind.__name__: specs.texts(written(kind))["as it is"] for kind in KINDS}
+    ops = {op_id: fingerprint(task_preimage(*operators.sample(cls))) for op_id, cls in ir.OPERATORS.items()}
+    kinds = {kind.__name__: sorted(fingerprints(host(written(kind)), base)) for kind in KINDS}
+    for seed in ("1", "4242"):
+        done = subprocess.run(
+            [sys.executable, "-c", OTHER_PROCESS, str(base)],
+            input=json.dumps(programs),
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert json.loads(done.stdout) == [ops, kinds]
