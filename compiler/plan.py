@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -171,12 +171,12 @@ def _converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_unstructure_hook(Fraction, str)
     converter.register_structure_hook(Fraction, lambda value, _: Fraction(value))
-    for cls in OPERATORS.values():
-        converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter))
-    to_dict = {cls: make_dict_unstructure_fn(cls, converter) for cls in OPERATORS.values()}
+    # Made for an operator when a plan has one: of the catalogue most plans have few, and a verb goes one way only.
+    to_dict = cache(lambda cls: make_dict_unstructure_fn(cls, converter))
+    from_dict = cache(lambda cls: make_dict_structure_fn(cls, converter))
 
     def unstructure(op: Operator) -> dict[str, Any]:
-        return {"op": op.op_id, "version": op.op_version, **to_dict[type(op)](op)}
+        return {"op": op.op_id, "version": op.op_version, **to_dict(type(op))(op)}
 
     def structure(value: dict[str, Any], _: Any) -> Operator:
         fields = {k: v for k, v in value.items() if k not in {"op", "version"}}
@@ -186,7 +186,8 @@ def _converter() -> cattrs.Converter:
                 f"it uses operator {value['op']}/{value['version']}, which this ocspec does not have",
                 fix="compile the spec again",
             )
-        return converter.structure(fields, cls)
+        found: Operator = from_dict(cls)(fields, cls)
+        return found
 
     converter.register_unstructure_hook_func(
         lambda cls: isinstance(cls, type) and issubclass(cls, Operator), unstructure

@@ -12,7 +12,6 @@ import shutil
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -137,11 +136,20 @@ def _disk(store: Path) -> Finding:
     return Finding("store", "ok", found)
 
 
+def version(package: str) -> str:
+    """The version that is installed. ModuleNotFoundError where none is."""
+    from importlib import metadata  # loads the parser of e-mails: not for --help
+
+    return metadata.version(package)
+
+
 def _packages(needed: set[str]) -> Iterator[Finding]:
     """What ocspec's own metadata asks for, and whether it is there; these extras are needed. Versions are pip's."""
+    from importlib.metadata import requires
+
     try:
         asked = requires("ocspec") or []
-    except PackageNotFoundError:
+    except ModuleNotFoundError:
         yield Finding("ocspec", "missing", "not installed", "pip install ocspec")
         return
     yield Finding("ocspec", "ok", version("ocspec"))
@@ -151,7 +159,7 @@ def _packages(needed: set[str]) -> Iterator[Finding]:
             continue
         try:
             yield Finding(name, "ok", version(name))
-        except PackageNotFoundError:
+        except ModuleNotFoundError:
             fix = f"for {extra}: pip install 'ocspec[{extra}]'" if extra else "pip install --upgrade ocspec"
             yield Finding(name, "absent" if extra and extra not in needed else "missing", "not installed", fix)
 
@@ -164,7 +172,7 @@ def _extra(requirement: str) -> str:
 def _pip() -> Finding:
     try:
         return Finding("pip", "ok", version("pip"))
-    except PackageNotFoundError:
+    except ModuleNotFoundError:
         return Finding("pip", "absent", "not installed", "PyPI sources need it: python -m ensurepip")
 
 
