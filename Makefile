@@ -107,10 +107,11 @@ bench: install ## every benchmark beside its peer; on DATA, or on what quickstar
 	$(BIN)/python benchmarks/tokenization.py "$$data"; \
 	$(BIN)/python benchmarks/train_step.py
 
-docs: install ## generate docs/reference from the command line and the tables of rules
+docs: install ## generate docs/reference from the command line, the tables of rules and what verbs print
 	$(BIN)/python scripts/make_cli_reference.py
 	$(BIN)/python scripts/make_rules_reference.py
 	$(BIN)/python scripts/make_checks_reference.py
+	$(BIN)/python scripts/make_outputs.py
 
 clean: ## remove caches and compiled plans; keep the environments and the store
 	rm -rf build dist *.egg-info htmlcov .coverage .coverage.* \

@@ -16,7 +16,7 @@ Units = Sequence[tuple[float, str]]
 
 COUNT: Units = ((1, ""), (1e3, "k"), (1e6, "M"), (1e9, "B"), (1e12, "T"))
 BYTES: Units = ((1, "B"), (1e3, "kB"), (1e6, "MB"), (1e9, "GB"), (1e12, "TB"), (1e15, "PB"))
-MEGABYTES: Units = ((1, "MB"), (1e3, "GB"), (1e6, "TB"), (1e9, "PB"))
+MEGABYTES: Units = ((1e-3, "kB"), (1, "MB"), (1e3, "GB"), (1e6, "TB"), (1e9, "PB"))
 SECONDS: Units = ((1, "s"), (60, "min"), (3600, "h"), (86400, "d"))
 HOURS: Units = ((1 / 3600, "s"), (1 / 60, "min"), (1, "h"))
 GPU_HOURS: Units = ((1 / 3600, "GPU-s"), (1 / 60, "GPU-min"), (1, "GPU-h"))

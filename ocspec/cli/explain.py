@@ -79,14 +79,14 @@ def run(args: Namespace) -> int:
 
 
 def plan_lines(one: Outlook) -> Iterator[str]:
-    """What becomes of it, and every change behind that, the earliest first."""
+    """What becomes of it, and every change behind that where there are several, the earliest first."""
     from ocspec.cli.because import because, change_text
 
     text = because(one)
     yield f"{one.action}: {text}" if text else one.action
-    for cause in one.reason.causes:
-        for change in cause.changes:
-            yield f"{INDENT}{cause.task}: {change_text(change)}"
+    changes = [f"{cause.task}: {change_text(change)}" for cause in one.reason.causes for change in cause.changes]
+    if len(changes) > 1:
+        yield from (f"{INDENT}{change}" for change in changes)
 
 
 def _about(task: Task) -> list[tuple[str, str]]:
