@@ -6,8 +6,8 @@ has the same lock anywhere. `compiler.locking` makes it. Lines by what their pat
 
     curriculum.stages.anneal.micro_batch = 4     a field of the spec, defaults included, by the paths of `ocspec diff`
     derived:anneal.tokens = 99999546624          a number that the compiler worked out
-    catalogue:num_lines_min = num_lines < 5      a rule of the catalogue that a data set is filtered by
-    operator:data.sign = 7                       an operator's version
+    catalogue:num_lines_min = num_lines < 10.0   a rule of the catalogue that a data set is filtered by
+    operator:data.sign = 2                       an operator's version
     source:github_code.digest = bytes:1f2e...    content of a source; `source:tokenizer` is the tokenizer's file
     task:github_code/sign = data.sign 1f2e...    a task's operator and the first 16 digits of its fingerprint
     version:duckdb = 1.4.2                       recorded, and compared with nothing

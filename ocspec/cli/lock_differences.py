@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, Literal
 
 import attrs
@@ -19,6 +20,7 @@ from ocspec.experiment import Experiment
 State = Literal["unchanged", "changed", "missing", "left over"]
 SYMBOLS = {"added": "+", "removed": "-", "changed": "~"}
 TASK = "task:"
+CATALOGUE = "catalogue:"
 MOST_TASKS = 3
 LEAST_WIDTH = 20
 
@@ -89,25 +91,33 @@ def lines(lock: Lock, said: str, width: int) -> Iterator[str]:
     changes = lock.changes
     for change, below in _tops([change for change in changes if not change.path.startswith(TASK)]):
         yield from _change(change, below, width)
-    yield from _tasks([change for change in changes if change.path.startswith(TASK)], lock.tasks)
+    for line in _tasks([change for change in changes if change.path.startswith(TASK)], lock.tasks):
+        yield from wrap(line, width, subsequent_indent=" " * 6, break_on_hyphens=False, break_long_words=False)
 
 
 def _tops(changes: list[LockChange]) -> Iterator[tuple[LockChange, int]]:
-    """Changes without those below an object that is added or removed as a whole, and how many these are."""
+    """Changes without those that go with another, and how many these are.
+
+    Those below an object that is added or removed as a whole go with it, and so do the rules of a whole catalogue.
+    """
     tops: list[tuple[LockChange, int]] = []
     for change in changes:
         top = tops[-1][0] if tops else None
-        if top and change.kind == top.kind != "changed" and change.path.startswith(f"{top.path}."):
+        if top and change.kind == top.kind != "changed" and _goes_with(change.path, top.path):
             tops[-1] = (top, tops[-1][1] + 1)
         else:
             tops.append((change, 0))
     yield from tops
 
 
+def _goes_with(path: str, top: str) -> bool:
+    return path.startswith(f"{top}.") or (path.startswith(CATALOGUE) and top.startswith(CATALOGUE))
+
+
 def _change(change: LockChange, below: int, width: int) -> Iterator[str]:
     """One line, or two where the terminal is narrow; a long value is cut, the file has all of it."""
     value = " -> ".join(side for side in (change.before, change.after) if side is not None)
-    value += f" and {plural(below, 'line')} below it" if below else ""
+    value += f" and {plural(below, 'more line')}" if below else ""
     head = f"  {SYMBOLS[change.kind]} {change.path}"
     if len(head) + 2 + len(value) <= width:
         yield f"{head}  {value}"

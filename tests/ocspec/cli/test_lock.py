@@ -52,7 +52,7 @@ def test_only_what_changed_is_shown(ocspec, spec: Path) -> None:
         "  ~ data.code.steps\n"
         '      ["admit", "deduplicate", "redact"]\n'
         '      -> ["admit", "deduplicate", "redact", "filter"]\n'
-        "  + data.code.steps.filter  Filter and 3 lines below it\n"
+        "  + data.code.steps.filter  Filter and 3 more lines\n"
         "  ~ 2 of 14 tasks with another fingerprint: anneal/train, anneal/bits_per_byte\n"
         "1 lock, 1 not as the specs say\n"
     )
@@ -68,7 +68,7 @@ def test_other_data_is_a_difference(ocspec, spec: Path) -> None:
     out = ocspec("lock", "--check", str(spec)).out
     assert "~ source:library.digest" in out
     assert "~ source:library.files  30 -> 31" in out
-    assert "~ 14 of 14 tasks with another fingerprint: code/sign, code/hold-out, " in out
+    assert "~ 14 of 14 tasks with another fingerprint: code/sign, code/hold-out,\n" in out
 
 
 def test_every_experiment_of_a_file_has_a_lock(ocspec, spec: Path) -> None:
@@ -183,3 +183,23 @@ def test_a_directory_that_cannot_be_written(ocspec, spec: Path) -> None:
     result = ocspec("lock", str(spec), "--out", "locks")
     assert result.code == 1
     assert "the lock cannot be written" in result.err
+
+
+def test_the_how_to_shows_what_is_printed(ocspec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parents[3]
+    (tmp_path / "specs").mkdir()
+    spec = tmp_path / "specs" / "opencoder_mini.py"
+    spec.write_text((root / "specs" / "opencoder_mini.py").read_text())
+    monkeypatch.chdir(tmp_path)
+    ocspec("lock", "specs/opencoder_mini.py")
+    edit(spec, "Decay(end=1e-4,", "Decay(end=2e-4,")
+    edit(spec, 'Filter(catalogue="opencoder")', 'Filter(catalogue="none")')
+    checked = ocspec("lock", "--check", "specs/opencoder_mini.py")
+    assert checked.code == 3
+    shown = (root / "docs" / "how-to" / "lock.md").read_text()
+    assert f"```text\n{checked.out}```" in shown, checked.out
+    lines = Path("specs/opencoder_mini.lock").read_text().splitlines()
+    for line in shown.partition("## What the lines are")[2].splitlines():
+        path, _, value = line.rpartition("| `")[2].removesuffix("` |").partition(" = ")
+        if line.startswith("| `") and not value.startswith(("bytes:", "data.")) and "version:" not in path:
+            assert f"{path} = {value}" in lines
