@@ -112,16 +112,26 @@ def _budget(text: str) -> Budget:
 def over(budget: Budget, forecast: Forecast) -> UserError:
     """What it takes, against what it may, and what takes most."""
     kind, taken = budget.kind, budget.kind.total(forecast)
-    sure = taken.low > budget.limit
-    why = "it takes more in any case" if sure else "it may take more" if taken.is_known else "nothing bounds it"
-    running = [one.task.id for one in forecast.runs if not kind.of_training or one.task.id in forecast.training]
-    taking = {task: kind.of(forecast.estimates[task]) for task in running}
-    dearest = sorted(taking.items(), key=lambda pair: (pair[1].high, pair[1].low, pair[0]), reverse=True)[:DEAREST]
-    named = [f"{one_line(task)} {_bounds(interval)}" for task, interval in dearest if interval.high]
-    most = f"; dearest: {', '.join(named)}" if named else ""
-    what = f"over budget: {kind.says} {_bounds(taken)}, budget {digits(budget.limit)} {kind.unit}; {why}{most}"
+    running = [task for task in forecast.counted if not kind.of_training or task in forecast.training]
+    taking = {task: kind.of(forecast.counted[task]) for task in running}
+    known = {task: interval for task, interval in taking.items() if interval.is_known and interval.high}
+    dearest = sorted(known.items(), key=lambda pair: (pair[1].high, pair[1].low, pair[0]), reverse=True)
+    what = f"over budget: {kind.says} {_bounds(taken)}, budget {digits(budget.limit)} {kind.unit}"
+    what += (
+        "; it takes more in any case" if taken.low > budget.limit else "; it may take more" if taken.is_known else ""
+    )
+    if unbounded := [task for task, interval in taking.items() if not interval.is_known]:
+        what += f"; nothing bounds {_few(unbounded)}"
+    if dearest:
+        what += f"; dearest{' of the others' if unbounded else ''}: "
+        what += ", ".join(f"{one_line(task)} {_bounds(interval)}" for task, interval in dearest[:DEAREST])
     fix = f"raise it to --budget {kind.name}={_rounded_up(taken.high)}" if taken.is_known else "leave it out"
     return UserError(what, fix=f"change the spec, or {fix}")
+
+
+def _few(tasks: Sequence[str]) -> str:
+    more = f" and {len(tasks) - DEAREST} more" if len(tasks) > DEAREST else ""
+    return f"{', '.join(map(one_line, tasks[:DEAREST]))}{more}"
 
 
 def _bounds(interval: Interval) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Callable
 
 import attrs
 
 from compiler.cost.calibration import PRIORS, Calibration
 from compiler.cost.estimate import Estimate, critical_path, estimate, total
 from compiler.cost.interval import Interval
+from compiler.cost.interval import total as add
 from compiler.plan import Plan
 from compiler.profile import Profile
 from ocspec.cli import arguments
@@ -20,12 +22,13 @@ from runtime.store import Store
 class Forecast:
     """Every task, what each takes where it is run, and all together that would run.
 
-    Of a task that may be cut off it is not known whether it runs, so `total`, `wall` and `trained` count it as "or
-    less". `wall` are seconds, `trained` tokens of those tasks that train, `training`.
+    Of a task that may be cut off it is not known whether it runs, so it is `counted` as "or less", and so it is in
+    `total`, `wall` and `trained`. `wall` are seconds, `trained` tokens of those tasks that train, `training`.
     """
 
     outlooks: tuple[Outlook, ...]
     estimates: dict[str, Estimate]
+    counted: dict[str, Estimate]
     total: Estimate
     wall: Interval
     trained: Interval
@@ -45,6 +48,12 @@ class Forecast:
         """What would become of one task."""
         return next(one for one in self.outlooks if one.task.id == task_id)
 
+    def unbounded(self, of: Callable[[Estimate], Interval]) -> tuple[tuple[str, ...], Interval]:
+        """The tasks of which nothing bounds something that adds up, and what the others take of it."""
+        amounts = {task: of(one) for task, one in self.counted.items()}
+        known = [interval for interval in amounts.values() if interval.is_known]
+        return tuple(task for task, interval in amounts.items() if not interval.is_known), add(known)
+
 
 def forecast(plan: Plan, store: Store, profile: Profile, calibration: Calibration = PRIORS) -> Forecast:
     """What would become of a plan's tasks on a profile, and what that takes."""
@@ -55,6 +64,7 @@ def forecast(plan: Plan, store: Store, profile: Profile, calibration: Calibratio
     return Forecast(
         outlooks=outlooks,
         estimates=estimates,
+        counted=counted,
         total=total(counted.values()),
         wall=_wall(plan, profile, counted),
         trained=total(counted[task] for task in training).tokens,

@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from runtime.reasons import Outlook
 
 BUDGETS = ("gpu_h", "cpu_h", "wall_h", "tokens", "flops", "read_gb", "store_gb", "memory_gb", "disk_gb")
+ADDING_UP: dict[str, tuple[str, amounts.Units]] = {
+    "documents read": ("documents", amounts.COUNT),
+    "bytes read": ("bytes_read", amounts.BYTES),
+    "bytes written": ("bytes_written", amounts.BYTES),
+    "FLOPs": ("flops", ()),
+    "GPU time": ("gpu_hours", amounts.HOURS),
+    "CPU time": ("cpu_hours", amounts.HOURS),
+}
 WIDE, WIDEST = 120, 160
 """Columns from which on a task's row says more than how long it takes."""
 
@@ -164,11 +172,26 @@ def task_table(
 
 
 def total_rows(found: Forecast) -> list[tuple[str, str]]:
-    """What all tasks that would run take together; tokens are those trained on."""
+    """What all tasks that would run take together; tokens are those trained on.
+
+    Where nothing bounds what some of them take, what the others take is told as well.
+    """
     import attrs
 
     rows = amounts.estimate_rows(attrs.evolve(found.total, tokens=found.trained, seconds=found.wall))
-    return [("tokens trained on" if name == "tokens" else name, text) for name, text in rows]
+    return [("tokens trained on" if name == "tokens" else name, f"{text}{_others(name, found)}") for name, text in rows]
+
+
+def _others(name: str, found: Forecast) -> str:
+    """` (90-150 h without 3 tasks that nothing bounds)`, where that says something."""
+    if name not in ADDING_UP:
+        return ""
+    field, units = ADDING_UP[name]
+    tasks, rest = found.unbounded(lambda one: getattr(one, field))
+    if not tasks or not rest.high or len(tasks) == len(found.counted):
+        return ""
+    text = amounts.amount(rest, units) if units else amounts.scientific(rest)
+    return f" ({text} without {plural(len(tasks), 'task')} that nothing bounds)"
 
 
 def sentence(found: Forecast, width: int) -> str:
