@@ -26,8 +26,8 @@ def add_parser(subparsers: arguments.Subparsers) -> None:
         "check",
         run,
         "list what the rules find in specs",
-        "Exits 3 where a rule refuses one. `ocspec explain CODE` teaches a rule; [rules] in\n"
-        "ocspec.toml makes it an error, a warning, or off.",
+        "Exits 3 where a rule refuses one. `ocspec explain CODE` teaches a rule; [rules]\n"
+        "in ocspec.toml makes it an error, a warning, or off.",
     )
     parser.add_argument(
         "specs",
