@@ -31,9 +31,9 @@ Each operator, and an experiment around each kind of object, is put to two sorts
 of its fields (`tests/property`). *Preserving* ones mean the same: the spec written in another way (comments, order,
 names of locals, helpers, numbers spelt otherwise, defaults written out), copies by pickle and JSON, execution and doc
 fields, orders that mean nothing, names kept by `aka`, classes that a later version might have (fields more, renamed,
-reordered, moved). *Changing* ones mean something else: every semantic field at other values down to the next float, two fields
-swapped, other types of equal values, another class with equal fields, roles and inputs swapped, another version. A
-preserving one that moves a fingerprint is a needless rebuild, a changing one that does not is a false reuse.
+reordered, moved). *Changing* ones mean something else: every semantic field at other values down to the next float, two
+fields swapped, other types of equal values, another class with equal fields, roles and inputs swapped, another version.
+A preserving one that moves a fingerprint is a needless rebuild, a changing one that does not is a false reuse.
 """
 
 

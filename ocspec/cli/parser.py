@@ -25,6 +25,7 @@ VERBS = (
     "usage",
     "logs",
     "cancel",
+    "adopt",
     "explain",
     "why",
     "data",

@@ -1,0 +1,166 @@
+"""Adoption: what is there already becomes a task's artefact exactly if it is what the task would have made."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from compiler import canonical, ir
+from compiler.errors import UserError
+from compiler.plan import Plan, Task
+from runtime.adoption import Adopted, adopt
+from runtime.journal import Journal
+from runtime.run import Summary, to_run
+from runtime.store import MANIFEST, Store
+from runtime.task import Artifact
+from tests.runtime.conftest import Workbench, tiny
+
+TASK = "code/refine"
+
+
+@pytest.fixture
+def old(finished: tuple[Workbench, Plan, Path, Summary], tmp_path: Path) -> tuple[Plan, Store]:
+    """The finished experiment's plan, and a copy of its store."""
+    bench, plan, _, summary = finished
+    assert not summary.failed
+    shutil.copytree(bench.store.root, tmp_path / "old")
+    return plan, Store(tmp_path / "old")
+
+
+@pytest.fixture
+def raised(finished: tuple[Workbench, Plan, Path, Summary], monkeypatch: pytest.MonkeyPatch) -> Iterator[Plan]:
+    """The plan after the version of refine was raised."""
+    monkeypatch.setattr(ir.Refine, "op_version", ir.Refine.op_version + 1)
+    yield finished[0].compile()[0]
+    monkeypatch.undo()
+    finished[0].compile()  # its plan.json as it was
+
+
+def built(plan: Plan, store: Store, task: str = TASK) -> Artifact:
+    artifact = store.find(plan.task(task).fingerprint)
+    assert artifact is not None
+    return artifact
+
+
+def take(artefact: Artifact | str, task: Task, plan: Plan, store: Store) -> Adopted:
+    named = artefact if isinstance(artefact, str) else str(artefact.path)
+    return adopt(named, task, plan, store, Journal(store.root.parent / "journal"))
+
+
+def test_an_artefact_is_adopted_across_a_version(
+    old: tuple[Plan, Store], raised: Plan, workbench: Workbench, corpus: Path
+) -> None:
+    """It is reused, and all after it is cut off: its content is what it was. Journal and manifest tell of it."""
+    before, store = old
+    assert {task.id for task in to_run(raised, store)} > {TASK, "code/encode", "pretrain/train", "sft/bits_per_byte"}
+    artefact = built(before, store)
+    done = take(str(artefact.manifest["key"])[:12], raised.task(TASK), raised, store)
+    assert not done.was_there
+    manifest = done.artifact.manifest
+    assert manifest["adopted"][0]["operator"] == before.task(TASK).preimage[1][1]
+    assert manifest["digest"] == artefact.manifest["digest"]
+    assert canonical.fingerprint(manifest["preimage"]) == manifest["key"] != artefact.manifest["key"]
+    assert TASK not in {task.id for task in to_run(raised, store)}
+    (event,) = Journal(store.root.parent / "journal").read()
+    assert (event["event"], event["task"], event["of"]) == ("adopted", TASK, artefact.manifest["key"])
+    plan, path = workbench.compile(tiny(corpus))
+    summary = workbench.run(plan, path, store=store)
+    assert (summary.ran, summary.failed) == ((), ())
+    assert set(summary.cut_off) >= {"code/encode", "pretrain/train", "sft/bits_per_byte"}
+
+
+def test_an_artefact_of_another_store_is_copied(old: tuple[Plan, Store], tmp_path: Path) -> None:
+    """No file is shared, so that what becomes of it there does not matter here."""
+    plan, store = old
+    mine = Store(tmp_path / "mine")
+    for task in plan.tasks:
+        done = take(built(plan, store, task.id), task, plan, mine)
+        assert done.artifact.manifest["key"] == built(plan, store, task.id).manifest["key"]
+    assert to_run(plan, mine) == []
+    inodes = {file.stat().st_ino for file in mine.root.rglob("*") if file.is_file()}
+    assert not inodes & {file.stat().st_ino for file in store.root.rglob("*") if file.is_file()}
+
+
+def test_what_is_built_is_left_alone(old: tuple[Plan, Store]) -> None:
+    """The task has its artefact."""
+    plan, store = old
+    done = take(built(plan, store, "code/sign"), plan.task(TASK), plan, store)
+    assert done.was_there
+    assert done.artifact.task_id == TASK
+
+
+def test_what_does_not_fit_is_refused_in_one_message(old: tuple[Plan, Store], raised: Plan) -> None:
+    """Another operator; another field; inputs of other content; another number of inputs."""
+    before, store = old
+    task = raised.task(TASK)
+    with pytest.raises(UserError, match=r"code/sign cannot be adopted as code/refine: it was made by data\.sign/\d"):
+        take(built(before, store, "code/sign"), task, raised, store)
+    artefact = built(before, store)
+    assert isinstance(task.op, ir.Refine)
+    other = attrs.evolve(task.op, redact_pii=False, rules=())
+    changed = attrs.evolve(task, op=other, preimage=canonical.task_preimage(other, {}), fingerprint="0" * 64)
+    with pytest.raises(UserError, match=r"redact_pii is true in it, absent in the task; rules is "):
+        take(artefact, changed, raised, store)
+    swapped = attrs.evolve(task, inputs=tuple(attrs.evolve(item, task="code/sign") for item in task.inputs))
+    with pytest.raises(UserError, match="its input kept had other content than the one that is built here"):
+        take(artefact, swapped, raised, store)
+    with pytest.raises(UserError, match=r"it was made of kept \(1\), the task reads nothing"):
+        take(artefact, attrs.evolve(task, inputs=()), raised, store)
+    assert store.find(task.fingerprint) is None
+
+
+def test_content_that_is_not_what_the_manifest_says_is_refused(old: tuple[Plan, Store], raised: Plan) -> None:
+    """A file of the right size and other bytes; one that was cut; one that is gone; a manifest that is none."""
+    before, store = old
+    source = store.root.parent / "damaged"
+    task = raised.task("tokenizer")
+    shutil.copytree(built(before, store, "tokenizer").path, source)
+    file = next(path for path in source.rglob("tokenizer.json"))
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:])
+    with pytest.raises(UserError, match="the content of its output tokenizer is not what the manifest says"):
+        take(str(source), task, raised, store)
+    file.write_bytes(whole[:-1])
+    with pytest.raises(UserError, match=r"1 of its files are missing or cut short, such as tokenizer/tokenizer\.json"):
+        take(str(source), task, raised, store)
+    (source / MANIFEST).write_text("{}")
+    with pytest.raises(UserError, match="its manifest cannot be read"):
+        take(str(source), task, raised, store)
+    for named in ("nowhere", "000000000000"):
+        with pytest.raises(UserError, match="no artefact"):
+            take(named, task, raised, store)
+
+
+def test_a_copy_that_breaks_off_leaves_nothing(
+    old: tuple[Plan, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The artefact is renamed into place as a whole, or not at all."""
+    plan, store = old
+    mine, copied = Store(tmp_path / "mine"), []
+
+    def copy(source: Any, target: Any) -> None:
+        if copied:
+            raise OSError(28, "No space left on device")
+        copied.append(Path(target).write_bytes(Path(source).read_bytes()))
+
+    monkeypatch.setattr(shutil, "copyfile", copy)
+    with pytest.raises(OSError, match="No space left"):
+        take(built(plan, store, "pretrain/train"), plan.task("pretrain/train"), plan, mine)
+    assert len(copied) == 1
+    assert [path for path in mine.root.rglob("*") if path.is_file()] == []
+
+
+def test_outputs_of_several_shards_are_adopted(workbench: Workbench, tmp_path: Path) -> None:
+    """Their files lead with the number of the shard, which their digests do not know."""
+    plan, path = workbench.compile(shards=3)
+    workbench.run(plan, path, until="code/sign")
+    mine = Store(tmp_path / "mine")
+    done = take(built(plan, workbench.store, "code/sign"), plan.task("code/sign"), plan, mine)
+    assert len(done.artifact.files("keys")) == 3
+    assert os.listdir(mine.root / "work") == []
