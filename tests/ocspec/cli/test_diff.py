@@ -222,6 +222,8 @@ def test_a_revision_against_the_working_tree(ocspec, spec: Path) -> None:
     assert words(ocspec("diff", "tiny.py@HEAD", "tiny.py").out) == words(DIFFERENCE)
     assert ocspec("diff", "tiny.py@HEAD", "tiny.py@HEAD", "--exit-code").code == 0
     assert "there is no revision 'HAED'" in ocspec("diff", "tiny.py@HAED", "tiny.py").err
+    assert ocspec("compile", "tiny.py@HEAD").code == 0
+    assert Path("build/tiny/base").read_text().strip() == str(Path.cwd())
 
 
 # ---------------------------------------------------------------- as a function
