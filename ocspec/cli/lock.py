@@ -128,5 +128,6 @@ def targets(reference: str) -> list[Target]:
 def _pass_over(reference: str, args: Namespace) -> None:
     """A module that specs share has no lock: `specs/*.py` may name it, but it cannot be all that is asked for."""
     if len(args.spec) == 1:
-        raise UserError("the file defines no experiment", where=reference, fix="define experiment = Experiment(...)")
-    say(f"{reference}: defines no experiment, so it has no lock")
+        fix = "define experiment = Experiment(...); arms in a tuple have no locks, but what they start from may have"
+        raise UserError("the file defines no experiment by name", where=reference, fix=fix)
+    say(f"{reference}: defines no experiment by name, so it has no lock")

@@ -100,7 +100,7 @@ def test_what_is_imported_is_locked_where_it_is_defined(ocspec, spec: Path) -> N
     Path("shared.py").write_text("from ocspec import *\n")
     result = ocspec("lock", "arms.py", "shared.py")
     assert result.out == "arms.quick.lock: written\narms.slow.lock: written\n"
-    assert result.err == "shared.py: defines no experiment, so it has no lock\n"
+    assert result.err == "shared.py: defines no experiment by name, so it has no lock\n"
 
 
 def test_an_experiment_of_any_name_that_is_alone_has_the_locks_plain_name(ocspec, spec: Path) -> None:
@@ -123,10 +123,10 @@ def test_all_problems_of_all_specs_are_listed(ocspec, spec: Path) -> None:
 
 
 def test_a_file_without_an_experiment_cannot_be_all_that_is_asked_for(ocspec, spec: Path) -> None:
-    Path("shared.py").write_text("from ocspec import *\n")
+    Path("shared.py").write_text("from tiny import experiment\narms = (experiment,)\n")
     result = ocspec("lock", "--check", "shared.py")
     assert result.code == 1
-    assert "the file defines no experiment" in result.err
+    assert "the file defines no experiment by name" in result.err
 
 
 def test_two_specs_of_one_name_cannot_have_their_locks_in_one_directory(ocspec, spec: Path) -> None:
