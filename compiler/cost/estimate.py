@@ -19,7 +19,7 @@ from compiler.cost.interval import NOTHING, UNKNOWN, Interval, greatest
 from compiler.cost.interval import total as add
 from compiler.cost.memory import rank_memory
 from compiler.cost.size import Size
-from compiler.cost.time import STARTUP, Load, device_of, scoring_seconds, training_seconds, work
+from compiler.cost.time import LOADING, STARTUP, Load, device_of, scoring_seconds, training_seconds, work
 from compiler.cost.walk import Step, walk
 from compiler.plan import Plan, Task
 from compiler.profile import Profile
@@ -141,10 +141,11 @@ def _shard_seconds(task: Task, step: Step, place: _Place) -> Interval:
     units, rate = work(
         op, Load(documents=step.into.documents, text=step.into.text, tokens=step.into.tokens), task.shards
     )
-    seconds = units * calibration.rates.get(op.op_id, rate)
-    if isinstance(op, ir.BitsPerByte) and op.op_id not in calibration.rates:
-        seconds = scoring_seconds(op, asked, place.parameters, calibration.utilization.get(f"{device}/torch"))
-    return STARTUP + seconds
+    if op.op_id in calibration.rates:
+        return STARTUP + units * calibration.rates[op.op_id]
+    if isinstance(op, ir.BitsPerByte):
+        return STARTUP + scoring_seconds(op, asked, place.parameters, calibration.utilization.get(f"{device}/torch"))
+    return STARTUP + LOADING + units * rate
 
 
 def _waves(task: Task, place: _Place) -> Interval:

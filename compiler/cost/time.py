@@ -53,6 +53,10 @@ PACK = 2.1e-8  # for a token
 SLOWER = 2.0
 """A processor of another machine may be so many times as fast or as slow as the one that was measured."""
 
+LOADING = Interval(0, 10)
+"""Seconds that an operator takes to load its libraries and to compile what numba has not cached: nothing in a shard of
+minutes, and most of a small one. The miniature's sign took 5 s of processor time for it from a cold cache."""
+
 
 @attrs.frozen(kw_only=True)
 class Load:
