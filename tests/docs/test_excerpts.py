@@ -10,7 +10,7 @@ from tests.docs.test_links import prose
 
 QUOTED = re.compile(r"<!-- from: (\S+) -->\n```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PATH = re.compile(r"`((?:[\w.*-]+/)+[\w.*-]+\.(?:py|md|sh|toml|json|txt))`")
-HYPOTHETICAL = {"compiler/rules/oc015_name.py", "ocspec/cli/VERB.py"}
+HYPOTHETICAL = {"compiler/rules/oc062_name.py", "ocspec/cli/VERB.py"}
 
 
 def test_excerpts_are_verbatim(root: Path, documents: list[Path]) -> None:
