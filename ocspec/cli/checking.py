@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from ocspec.experiment import Experiment
 
 
-def severities() -> Severities:
+def severities(*, announce: bool = True) -> Severities:
     """What the nearest settings file says of rules, with a line on stderr for each that it changes."""
     from compiler.rules.settings import load_severities
 
     found = load_severities(Path.cwd())
-    for change in found.changes:
+    for change in found.changes if announce else ():
         say(str(change))
     return found
 
@@ -37,14 +37,15 @@ def compiled(
 ) -> Plan:
     """The plan of an experiment under the settings' severities; warnings go to stderr unless `quiet`.
 
-    With the `memo` of a neighbour only what differs is worked out (`compiler.compile`). Raises CheckError where a rule
-    refuses it.
+    With the `memo` of a neighbour only what differs is worked out (`compiler.compile`), and what the settings change
+    was said when that was compiled. Raises CheckError where a rule refuses it.
     """
     from compiler.compile import draft_of, plan_from
     from compiler.findings import CheckError
 
+    held = severities(announce=memo is None or not quiet)
     try:
-        draft = draft_of(experiment, base, shards, severities=severities(), profile=profile, memo=memo)
+        draft = draft_of(experiment, base, shards, severities=held, profile=profile, memo=memo)
     except CheckError as refused:
         warn(() if quiet else refused.warnings)
         raise

@@ -137,3 +137,12 @@ def test_explain_says_the_severity_that_holds_here(ocspec, tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     Path("ocspec.toml").write_text('[rules]\nOC029 = "off"\n')
     assert ocspec("explain", "OC029").out.startswith("OC029 collisions: warning, off here\n")
+
+
+def test_of_many_arms_warnings_and_changes_are_said_once(ocspec, spec: Path) -> None:
+    change(spec, COLLIDING)
+    Path("ocspec.toml").write_text('[rules]\nOC044 = "error"\n')
+    result = ocspec("compile", str(spec), "--sweep", "pretrain.schedule.peak=1e-3,2e-3,3e-3")
+    assert result.code == 0, result.err
+    assert result.err.count("OC044 is an error here") == 1
+    assert result.err.count("[OC029]") == 1
