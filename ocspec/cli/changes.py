@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -60,14 +61,25 @@ def components(path: str, specs: Sequence[dict[str, Any]]) -> list[str]:
     nodes, parts, rest = list(specs), [], path
     while rest:
         children = [_children(node) for node in nodes]
-        names = sorted((name for below in children for name in below if _starts(rest, name)), key=len)
-        name = names[-1] if names else rest
+        name = next((name for name in _beginnings(rest) if any(name in below for below in children)), rest)
         parts.append(name)
         rest = rest[len(name) :].removeprefix(".")
         nodes = [below[name] for below in children if name in below]
         if rest.startswith(" "):  # the order of the children, not one of them
             parts[-1], rest = parts[-1] + rest, ""
     return parts
+
+
+def _beginnings(path: str) -> Iterator[str]:
+    """The path, and what of it stands before a dot or a space, the longest first.
+
+    >>> list(_beginnings("a.b (order)"))
+    ['a.b (order)', 'a.b', 'a']
+    """
+    yield path
+    for end in range(len(path) - 1, 0, -1):
+        if path[end] in ". ":
+            yield path[:end]
 
 
 def _children(node: Any) -> dict[str, Any]:
@@ -77,10 +89,6 @@ def _children(node: Any) -> dict[str, Any]:
     return below
 
 
-def _starts(path: str, name: str) -> bool:
-    return path == name or path.startswith((f"{name}.", f"{name} "))
-
-
 def short_names(paths: Sequence[str], specs: Sequence[dict[str, Any]]) -> dict[str, str]:
     """For each path its last two parts, or as many more as tell it from the others.
 
@@ -88,10 +96,10 @@ def short_names(paths: Sequence[str], specs: Sequence[dict[str, Any]]) -> dict[s
     ['model.width', 'stages.a.peak', 'stages.b.peak']
     """
     parts = {path: components(path, specs) for path in paths}
+    ends = Counter(tuple(own[-n:]) for own in parts.values() for n in range(2, len(own) + 1))
     names = {}
     for path, own in parts.items():
-        others = [other for name, other in parts.items() if name != path]
-        telling = (n for n in range(2, len(own)) if all(own[-n:] != other[-n:] for other in others))
+        telling = (n for n in range(2, len(own)) if ends[tuple(own[-n:])] == 1)
         names[path] = ".".join(own[-next(telling, len(own)) :])
     return names
 
