@@ -32,7 +32,7 @@ CHOICES = {
     "data.code.steps.deduplicate.near.seed": ("2", "3"),
     "data.code.steps.redact.pii": ("False",),
     "data.code.steps.redact.copyright": ("False",),
-    "data.chosen.steps.select_keywords.keywords": ('("Heap",)', '("sequence", "Heap", "no such word")'),
+    "data.chosen.steps.selectkeywords.keywords": ('("Heap",)', '("sequence", "Heap", "no such word")'),
     "tokenizer.vocab_size": ("390", "410"),
     "tokenizer.sample_bytes": ("150000", "210000"),
     "tokenizer.seed": ("1", "2"),
