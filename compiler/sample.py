@@ -99,7 +99,7 @@ def first_rows(location: str, name: str) -> Iterator[dict[str, object]]:
             return  # cut in the middle
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):  # a line may be nested as deep as it likes
             continue
         if isinstance(row, dict):
             yield row

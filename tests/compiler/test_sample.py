@@ -64,6 +64,8 @@ def test_what_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
     file.write_text('{"content": 1}\nnot json\n[1]\n{"content": "x", "stars": "many"}\n')
     source = JsonLines(name="bad", path=str(file), columns=Columns(stars="stars"))
     assert first_documents(source, str(file)) == [Document(content="x")]
+    file.write_text('{"content": "y"}\n' + "[" * 100_000 + "]" * 100_000 + "\n")
+    assert first_documents(source, str(file)) == [Document(content="y")]
     assert first_documents(source, str(tmp_path / "nowhere.jsonl")) == []
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 or not")
     assert first_documents(Parquet(name="p", path="x"), str(tmp_path / "bad.parquet")) == []
