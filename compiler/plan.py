@@ -172,11 +172,11 @@ def _converter() -> cattrs.Converter:
     converter.register_unstructure_hook(Fraction, str)
     converter.register_structure_hook(Fraction, lambda value, _: Fraction(value))
     # Made for an operator when a plan has one: of the catalogue most plans have few, and a verb goes one way only.
-    to_dict = cache(lambda cls: make_dict_unstructure_fn(cls, converter))
-    from_dict = cache(lambda cls: make_dict_structure_fn(cls, converter))
+    to_dict = cache(lambda op_id: make_dict_unstructure_fn(OPERATORS[op_id], converter))
+    from_dict = cache(lambda op_id: make_dict_structure_fn(OPERATORS[op_id], converter))
 
     def unstructure(op: Operator) -> dict[str, Any]:
-        return {"op": op.op_id, "version": op.op_version, **to_dict(type(op))(op)}
+        return {"op": op.op_id, "version": op.op_version, **to_dict(op.op_id)(op)}
 
     def structure(value: dict[str, Any], _: Any) -> Operator:
         fields = {k: v for k, v in value.items() if k not in {"op", "version"}}
@@ -186,7 +186,7 @@ def _converter() -> cattrs.Converter:
                 f"it uses operator {value['op']}/{value['version']}, which this ocspec does not have",
                 fix="compile the spec again",
             )
-        found: Operator = from_dict(cls)(fields, cls)
+        found: Operator = from_dict(cls.op_id)(fields, cls)
         return found
 
     converter.register_unstructure_hook_func(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,7 @@ def _other_inputs(task: Task, plan: Plan, manifest: Mapping[str, Any], store: St
         yield f"it was made of {_listed(before)}, the task reads {_listed(after)}"
         return
     for role, artifacts in given.items():
-        digests = [artifact.manifest["digest"] if artifact else None for artifact in artifacts]
+        digests: Sequence[str | None] = [artifact.manifest["digest"] if artifact else None for artifact in artifacts]
         was = made_of[role]
         if role in task.op.unordered and None not in digests:
             digests, was = sorted(map(str, digests)), sorted(was)
