@@ -51,7 +51,7 @@ def _ids(file: Path) -> dict[str, int]:
         pairs = vocabulary.items() if isinstance(vocabulary, dict) else ((t, n) for n, (t, *_) in enumerate(vocabulary))
         added = ((token["content"], token["id"]) for token in content.get("added_tokens", ()))
         return {**dict(pairs), **dict(added)}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 
 
