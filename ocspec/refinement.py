@@ -7,6 +7,7 @@ here.
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -204,6 +205,7 @@ class Decontaminate(Step):
         return phrases
 
 
+@lru_cache(maxsize=4096, typed=True)
 def exact_share(value: float | int | str | Fraction) -> Fraction:
     """A weight as an exact fraction, read as it was written.
 

@@ -24,10 +24,9 @@ def place(draft: Draft) -> Draft:
     """Give each task its shards, what a shard asks for, and its queries."""
     sizes = dataset_sizes(draft)
     parameters = next((task.op.job.model.parameters for task in draft.tasks if isinstance(task.op, ir.TrainOp)), None)
-    same = draft.shards, draft.experiment.shard_bytes, tuple(sizes.items()), parameters
+    same = draft.memo.first((draft.shards, draft.experiment.shard_bytes, tuple(sizes.items()), parameters))
     placed = (
-        draft.memo.get("placed", (task,), partial(_placed, draft, task, sizes, parameters), same)
-        for task in draft.tasks
+        draft.memo.get("placed", (task, same), partial(_placed, draft, task, sizes, parameters)) for task in draft.tasks
     )
     return attrs.evolve(draft, tasks=tuple(placed))
 

@@ -80,7 +80,7 @@ def test_each_call_looks_anew(workplace: Path, experiment_of: Callable[[str], Ex
     """Nothing is kept for the next: files may have changed by then."""
     experiment = experiment_of("experiment = small()")
     (before,) = compile_all([experiment], workplace)
-    (workplace / "files.jsonl").write_text('{"content": "y = 2"}\n' * 200)
+    (workplace / "files.jsonl").write_text('{"repo": "alpha", "path": "b.py", "content": "y = 2"}\n' * 100)
     (after,) = compile_all([experiment], workplace)
     assert before.task("code/sign").fingerprint != after.task("code/sign").fingerprint
 
