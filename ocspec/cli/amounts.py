@@ -24,6 +24,8 @@ CPU_HOURS: Units = ((1 / 3600, "CPU-s"), (1 / 60, "CPU-min"), (1, "CPU-h"))
 WHOLE = (COUNT, BYTES)
 """What there is no part of: a bound below 1 is none."""
 DAY_FROM = 48 * 3600
+NEGLIGIBLE = 1e-4
+"""The share of an upper bound below which the lower one says no more than that there is something."""
 
 
 def amount(interval: Interval, units: Units) -> str:
@@ -36,13 +38,15 @@ def amount(interval: Interval, units: Units) -> str:
     ('unknown', '>= 3 GB')
     >>> amount(Interval(900, 2_000_000), BYTES), amount(Interval(0, 512), MEGABYTES), amount(Interval(25, 4_330), COUNT)
     ('900 B-2 MB', '<= 510 MB', '25-4.3 k')
+    >>> amount(Interval(15, 13e9), BYTES)
+    '<= 13 GB'
     """
     low, high = _bound(interval.low, units), interval.high
     if not interval.is_known:
         return f">= {_with_unit(low, units, 2)}" if low else "unknown"
     if interval.is_exact or _with_unit(low, units, 2) == _with_unit(high, units, 2):
         return _with_unit(high, units, 3)
-    if not low:
+    if low <= NEGLIGIBLE * high:
         return f"<= {_with_unit(high, units, 2)}"
     size, name = _unit(high, units)
     one = digits(low / size, 2) if _unit(low, units)[1] == name else _with_unit(low, units, 2)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from compiler.errors import UserErrors
@@ -17,8 +17,6 @@ from compiler.errors import UserErrors
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
-
-    from compiler.cost.interval import Interval
 
 FORMAT_VERSION = 1
 PIPE_WIDTH = 160  # no terminal asks for 80 columns there, and cut cells are worse than long lines
@@ -157,54 +155,6 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def interval(amount: Interval, form: Callable[[float], str] = quantity) -> str:
-    """What is known of an amount, its bounds written by `form`; one figure where both read the same.
-
-    >>> import math
-    >>> from compiler.cost.interval import Interval
-    >>> interval(Interval(1.2e9, 1.84e9)), interval(Interval.exact(41_200)), interval(Interval.unknown())
-    ('1.2-1.84 B', '41.2 k', 'unknown')
-    >>> (
-    ...     interval(Interval(0, 3.2), hours),
-    ...     interval(Interval(3_000, math.inf), megabytes),
-    ...     interval(Interval(50, 200), duration),
-    ... )
-    ('<= 3.2 h', '>= 3 GB', '50.0 s to 3 min 20 s')
-    """
-    low, high = form(amount.low), form(amount.high) if amount.is_known else ""
-    if not amount.is_known:
-        return f">= {low}" if amount.low else "unknown"
-    if low == high:
-        return high
-    if not amount.low:
-        return f"<= {high}"
-    number, _, unit = low.partition(" ")
-    if high.split(" ")[1:] == ([unit] if unit else []):
-        return f"{number}-{high}"
-    return f"{low} to {high}"
-
-
-def hours(number: float) -> str:
-    """Hours in two or three digits.
-
-    >>> hours(0.0123), hours(1.84), hours(28_034)
-    ('0.012 h', '1.8 h', '28,034 h')
-    """
-    return f"{number:,.0f} h" if number >= 99.5 else f"{number:.2g} h"
-
-
-def megabytes(number: float) -> str:
-    """MB in the unit of people.
-
-    >>> megabytes(512), megabytes(65_536), megabytes(3.1e6)
-    ('512 MB', '65.5 GB', '3.1 TB')
-    """
-    for unit, size in (("TB", 1e6), ("GB", 1e3)):
-        if number >= 0.9995 * size:
-            return f"{number / size:.3g} {unit}"
-    return f"{number:.3g} MB"
 
 
 def one_line(text: str) -> str:

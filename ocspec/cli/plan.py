@@ -132,6 +132,8 @@ def show(found: Forecast, *, everything: bool) -> None:
     shown = [one for one in found.outlooks if everything or one.runs]
     if shown:
         print_table(*task_table(shown, found.estimates, width))
+        if common := one_reason(shown):
+            print(f"\nwhy: {common}, all of them")
         print()
     if found.runs:
         print("in all, of what would run")
@@ -143,10 +145,18 @@ def show(found: Forecast, *, everything: bool) -> None:
 Column = tuple[str, Callable[["Estimate"], str]]
 
 
+def one_reason(shown: Sequence[Outlook]) -> str:
+    """Why all of several tasks have to run, where one reason holds for each; it is told once and not in each row."""
+    from ocspec.cli.because import because
+
+    reasons = {because(one) for one in shown}
+    return reasons.pop() if len(reasons) == 1 and len(shown) > 1 else ""
+
+
 def task_table(
     shown: Sequence[Outlook], estimates: dict[str, Estimate], width: int
 ) -> tuple[tuple[str, ...], Iterable[tuple[str, ...]]]:
-    """Headers and rows: how long a task takes, and why; more of what it takes where there is room."""
+    """Headers and rows: how long a task takes; more of what it takes where there is room; why, if not alike."""
     from ocspec.cli.because import because
 
     gpus = any(estimates[one.task.id].gpu_hours.high for one in shown if one.runs)
@@ -164,11 +174,13 @@ def task_table(
             (">memory", lambda e: amounts.amount(e.memory_mb, amounts.MEGABYTES)),
         ]
 
+    each = not one_reason(shown)
+
     def cells(one: Outlook) -> tuple[str, ...]:
         taken = [text(estimates[one.task.id]) if one.runs else "" for _, text in columns]
-        return (one_line(one.task.id), one.action, *taken, because(one))
+        return (one_line(one.task.id), one.action, *taken, *([because(one)] if each else []))
 
-    return ("task", "action", *(name for name, _ in columns), "why"), map(cells, shown)
+    return ("task", "action", *(name for name, _ in columns), *(["why"] if each else [])), map(cells, shown)
 
 
 def total_rows(found: Forecast) -> list[tuple[str, str]]:
