@@ -1,6 +1,7 @@
 """Mutations of one operator and its inputs: those that mean the same, and those that do not. Generated from its fields.
 
-Each mutation is what was done, in words, and the pre-image that comes of it. Nothing is compared here.
+Each mutation is what was done, in words, and a function that makes the pre-image that comes of it. Nothing is
+compared here.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import copy
 import json
 import pickle
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -32,7 +34,7 @@ from tests.property.values import (
 )
 
 Inputs = dict[str, list[str]]
-Mutation = tuple[str, Tree]
+Mutation = tuple[str, Callable[[], Tree]]
 ROLES = ("alpha", "beta")
 
 
@@ -51,22 +53,22 @@ def preserving(op: Any, inputs: Inputs) -> Iterator[Mutation]:
     """Pre-images that must not differ from the operator's own."""
     random = Random(op.op_id)
     for what, same in _carried(op):
-        yield what, task_preimage(same, inputs)
+        yield what, partial(task_preimage, same, inputs)
     for what, same in _rewritten(op, random):
-        yield what, task_preimage(same, inputs)
+        yield what, partial(task_preimage, same, inputs)
     for what, same in _evolved(op, random):
-        yield what, task_preimage(same, inputs)
+        yield what, partial(task_preimage, same, inputs)
     for what, same in _run_otherwise(op, random):
-        yield what, task_preimage(same, inputs)
-    yield "roles in another order", task_preimage(op, dict(reversed(inputs.items())))
-    yield "inputs as tuples", task_preimage(op, {role: tuple(ids) for role, ids in inputs.items()})  # type: ignore[misc]
+        yield what, partial(task_preimage, same, inputs)
+    yield "roles in another order", partial(task_preimage, op, dict(reversed(inputs.items())))
+    yield "inputs as tuples", partial(task_preimage, op, {role: tuple(ids) for role, ids in inputs.items()})  # type: ignore[misc]
     for role in op.unordered:
         for turn in range(1, len(inputs[role])):
             moved = inputs[role][turn:] + inputs[role][:turn]
-            yield f"inputs of {role} moved by {turn}", task_preimage(op, {**inputs, role: moved})
-    yield "the pre-image through JSON", json.loads(json.dumps(task_preimage(op, inputs)))
-    yield "the pre-image through sorted JSON", json.loads(json.dumps(task_preimage(op, inputs), sort_keys=True))
-    yield "made in another thread", _in_a_thread(op, inputs)
+            yield f"inputs of {role} moved by {turn}", partial(task_preimage, op, {**inputs, role: moved})
+    yield "the pre-image through JSON", lambda: json.loads(json.dumps(task_preimage(op, inputs)))
+    yield "the pre-image through sorted JSON", lambda: json.loads(json.dumps(task_preimage(op, inputs), sort_keys=True))
+    yield "made in another thread", partial(_in_a_thread, op, inputs)
 
 
 def _carried(op: Any) -> Iterator[tuple[str, Any]]:
@@ -168,9 +170,9 @@ def changing(op: Any, inputs: Inputs) -> Iterator[Mutation]:
     """Pre-images that must differ from the operator's own."""
     random = Random(f"{op.op_id} changing")
     for what, other in _other_operators(op, random):
-        yield what, task_preimage(other, inputs)
+        yield what, partial(task_preimage, other, inputs)
     for what, other_inputs in _other_inputs(inputs, type(op).unordered, random):
-        yield what, task_preimage(op, other_inputs)
+        yield what, partial(task_preimage, op, other_inputs)
 
 
 def _other_operators(op: Any, random: Random) -> Iterator[tuple[str, Any]]:

@@ -32,7 +32,7 @@ own = {op_id: fingerprint(task_preimage(*operators.sample(cls))) for op_id, cls 
 moved = []
 for op_id, cls in ir.OPERATORS.items():
     op, inputs = operators.sample(cls)
-    moved += [(op_id, what) for what, tree in operators.preserving(op, inputs) if fingerprint(tree) != own[op_id]]
+    moved += [(op_id, what) for what, make in operators.preserving(op, inputs) if fingerprint(make()) != own[op_id]]
 print(json.dumps([".".join(map(str, sys.version_info[:3])), own, moved]))
 """
 EXPERIMENTS = """

@@ -41,7 +41,7 @@ def check(verdict: Verdict) -> None:
 @pytest.mark.parametrize("op_id", ir.OPERATORS)
 def test_operators(op_id: str) -> None:
     """Some of the mutations of each, the same ones every time; the slow test has all."""
-    check(of_operator(ir.OPERATORS[op_id], 2 * SOME))
+    check(of_operator(ir.OPERATORS[op_id], SOME))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -84,7 +84,7 @@ def test_another_process_with_another_seed_of_hashes(base: Path) -> None:
     programs = {kind.__name__: specs.texts(written(kind))["as it is"] for kind in KINDS}
     ops = {op_id: fingerprint(task_preimage(*operators.sample(cls))) for op_id, cls in ir.OPERATORS.items()}
     kinds = {kind.__name__: sorted(fingerprints(host(written(kind)), base)) for kind in KINDS}
-    for seed in ("1", "4242"):
+    for seed in ("4242",):
         done = subprocess.run(
             [sys.executable, "-c", OTHER_PROCESS, str(base)],
             input=json.dumps(programs),

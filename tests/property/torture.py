@@ -55,8 +55,8 @@ def of_operator(cls: type[ir.Operator], most: int | None = None) -> Verdict:
         cls.op_id,
         len(same),
         len(other),
-        tuple(what for what, preimage in same if fingerprint(preimage) != own),
-        tuple(what for what, preimage in other if fingerprint(preimage) == own),
+        tuple(what for what, make in same if fingerprint(make()) != own),
+        tuple(what for what, make in other if fingerprint(make()) == own),
     )
 
 
