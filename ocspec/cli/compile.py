@@ -24,7 +24,7 @@ def add_parser(subparsers: arguments.Subparsers) -> None:
         run,
         "check a spec and write its plan; run nothing",
         "Writes plan.json and, beside it for people, every query, training config and\nsbatch script. "
-        "Of a sweep, or of a tuple of experiments (FILE:NAME), there is one\nplan for each arm.",
+        "Of a sweep, or of a tuple of experiments (FILE:NAME), there is\none plan for each arm.",
     )
     arguments.add_compile(parser)
     overrides.add_sweep(parser)

@@ -47,7 +47,7 @@ def test_a_spec_error_outside_of_loading_is_listed_too(ocspec, monkeypatch) -> N
 
         Batches(steps=0, global_batch=0, sequence_length=1)
 
-    monkeypatch.setattr(compiler.load, "load_spec", load)
+    monkeypatch.setattr(compiler.load, "load_arms", load)
     result = ocspec("compile", "a.py")
     assert result.code == 1
     assert result.err.count("error: ") == 2
