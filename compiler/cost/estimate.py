@@ -17,7 +17,7 @@ from compiler.cost.disk import temporary_disk
 from compiler.cost.flops import executed_flops
 from compiler.cost.interval import NOTHING, UNKNOWN, Interval, greatest
 from compiler.cost.interval import total as add
-from compiler.cost.memory import rank_memory
+from compiler.cost.memory import FP32, rank_memory
 from compiler.cost.size import Size
 from compiler.cost.time import LOADING, STARTUP, Load, device_of, scoring_seconds, training_seconds, work
 from compiler.cost.walk import Step, walk
@@ -185,9 +185,12 @@ def _memory(task: Task, place: _Place) -> Interval:
         return Interval.about(known.peak_memory_mb, MEMORY_REPEATED)
     if isinstance(op, ir.TrainOp):
         if asked.gpus:
-            return Interval(rank_memory(op.job, 4 if op.job.precision == "fp32" else 2).total / MIB, math.inf)
-        held = rank_memory(op.job, 2 if op.job.precision == "bf16" else 4).total / MIB
-        process = TORCH_PROCESS_MB + TORCH_HELD * held
+            return Interval(rank_memory(op.job, FP32 if op.job.precision == "fp32" else 2).total / MIB, math.inf)
+        counted = rank_memory(op.job, 2 if op.job.precision == "bf16" else FP32)
+        most = (
+            counted.total - counted.gradients + FP32 * op.job.model.parameters
+        )  # all gradients, whenever they are made
+        process = TORCH_PROCESS_MB + TORCH_HELD * (Interval(counted.total, max(counted.total, most)) / MIB)
         return process if op.job.backend == "torch" else process.or_more()
     measured = calibration.memory.get(op.op_id)
     least = measured.low if measured else SMALLEST_WORKER_MB

@@ -7,7 +7,7 @@ narrower; flash attention, which keeps no scores. With GELU's 4h in place of Swi
 the sum is the paper's 34 sbh.
 
 What a rank needs beside them is not counted: CUDA's context, communication buffers, workspaces, fragmentation. So the
-sum is a lower bound on a GPU. Of a CPU process `PROCESS_MB` says how large it is before a model is there.
+sum is a lower bound on a GPU. How large a CPU process is before a model is there is said in estimate.py.
 
 Letters: b sequences of a micro batch, s tokens of a sequence on this rank, h hidden, f feed-forward, a heads and k
 key-value heads of d, t tensor parallel, V vocabulary; sizes are in elements of the precision unless they say bytes.
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import attrs
 
-from compiler.trainjob import ModelShape, TrainJob
+from compiler.trainjob import BatchPhase, ModelShape, TrainJob
 
 MB = 1_000_000
 FP32 = 4
@@ -25,7 +25,7 @@ FP32 = 4
 
 @attrs.frozen(kw_only=True)
 class RankMemory:
-    """Bytes of the fullest rank, by what holds them."""
+    """Bytes of the fullest rank, by what holds them at the time when it holds the most."""
 
     weights: int
     gradients: int
@@ -40,23 +40,44 @@ class RankMemory:
 
 
 def rank_memory(job: TrainJob, element: int = 2) -> RankMemory:
-    """The rank that holds the most: of the first pipeline stage or the last. `element` is 4 for fp32, 2 for bf16."""
-    stages = {0, job.parallelism.pipeline - 1}
-    return max((_stage_memory(job, stage, element) for stage in sorted(stages)), key=lambda found: found.total)
+    """The rank and the phase of batches that hold the most, the rank of the first pipeline stage or the last.
+
+    `element` is 4 for fp32, 2 for bf16.
+    """
+    stages = sorted({0, job.parallelism.pipeline - 1})
+    found = (_stage_memory(job, batch, stage, element) for stage in stages for batch in job.batches)
+    return max(found, key=lambda one: one.total)
 
 
-def _stage_memory(job: TrainJob, stage: int, element: int) -> RankMemory:
+def _stage_memory(job: TrainJob, batch: BatchPhase, stage: int, element: int) -> RankMemory:
     held = parameters_of(job, stage)
     weights, gradients, optimizer = _bytes_a_parameter(job, element)
     last = stage == job.parallelism.pipeline - 1
-    longest = max(batch.sequence_length for batch in job.batches)
+    activations = _activations(job, batch, stage, element) * batch.sequence_length
     return RankMemory(
-        weights=round(held * weights) + _gathered(job, element),
-        gradients=round(held * gradients),
+        weights=round(held * weights) + _copied(job, element) + _gathered(job, element),
+        gradients=_gradients(job, batch, round(held * gradients), activations),
         optimizer=round(held * optimizer),
-        activations=_activations(job, stage, element) * longest,
-        logits=_logits(job, element) * longest if last else 0,
+        activations=activations,
+        logits=_logits(job, element) * batch.sequence_length if last else 0,
     )
+
+
+def _gradients(job: TrainJob, batch: BatchPhase, made: int, activations: int) -> int:
+    """Bytes of gradients beside the activations.
+
+    Megatron keeps a buffer for all of them. The torch back end drops them after each step, so that with one micro batch
+    a step they are made while the activations go: there is at least the more of the two, and how much of both is not
+    counted.
+    """
+    if job.backend == "torch" and _micro_batches(job, batch) == 1:
+        return max(0, made - activations)
+    return made
+
+
+def _micro_batches(job: TrainJob, batch: BatchPhase) -> int:
+    """Of one rank in one step."""
+    return max(1, batch.global_batch // (job.micro_batch * job.parallelism.data))
 
 
 # ---------------------------------------------------------------- what the weights bring with them
@@ -81,19 +102,31 @@ def _bytes_a_parameter(job: TrainJob, element: int) -> tuple[float, float, float
     """Of weights, gradients and the optimizer's state.
 
     Megatron in bf16: 2 for the weight, 4 for the gradient that is summed in fp32, 12 for the master weight and Adam's
-    two moments: 18, or 6 + 12 / ranks where the optimizer is distributed. The torch back end keeps weights in fp32, of
-    which autocast makes copies in bf16 for the length of a pass, and no master: 4 + 2, 4 and 8. In fp32: 4, 4 and 8.
+    two moments: 18, or 6 + 12 / ranks where the optimizer is distributed. The torch back end keeps weights in fp32 and
+    no master: 4, 4 and 8, as all do in fp32.
     """
     split = job.parallelism
     ranks = split.data * split.context
     if job.backend == "torch" or element == FP32:
-        copy = element if element != FP32 else 0
-        weights, gradients, optimizer = float(FP32 + copy), float(FP32), 8.0
+        weights, gradients, optimizer = float(FP32), float(FP32), 8.0
     else:
         weights, gradients, optimizer = 2.0, 4.0, 12.0
     if split.fully_sharded:
         return weights / ranks, gradients / ranks, optimizer / ranks
     return weights, gradients, optimizer / (ranks if split.distributed_optimizer else 1)
+
+
+def _copied(job: TrainJob, element: int) -> int:
+    """Bytes of the copies in bf16 that autocast makes for the torch back end, for the length of a pass.
+
+    Of all that is multiplied: norms are none of it, nor is the table that tokens are looked up in.
+    """
+    if job.backend != "torch" or element == FP32:
+        return 0
+    model, split = job.model, job.parallelism
+    matrices = model.num_layers * (model.layer_parameters - 2 * model.hidden_size)
+    copied = element * (matrices + model.vocab_size * model.hidden_size)
+    return copied // (split.data * split.context) if split.fully_sharded else copied
 
 
 def _gathered(job: TrainJob, element: int) -> int:
@@ -106,24 +139,22 @@ def _gathered(job: TrainJob, element: int) -> int:
 # ---------------------------------------------------------------- activations
 
 
-def layers_in_flight(job: TrainJob, stage: int) -> int:
-    """Layers x micro batches whose activations a rank holds at once, each of `micro_batch` sequences.
+def layers_in_flight(job: TrainJob, batch: BatchPhase, stage: int) -> int:
+    """Layers x micro batches of that phase whose activations a rank holds at once, each of `micro_batch` sequences.
 
     One forward, one backward (Narayanan et al. 2021): stage i of p has p - i micro batches under way, if there are as
     many.
     """
-    split = job.parallelism
-    batches = max(batch.global_batch for batch in job.batches) // (job.micro_batch * split.data)
-    under_way = min(split.pipeline - stage, max(1, batches))
-    return -(-job.model.num_layers // split.pipeline) * under_way
+    pipeline = job.parallelism.pipeline
+    return -(-job.model.num_layers // pipeline) * min(pipeline - stage, _micro_batches(job, batch))
 
 
-def _activations(job: TrainJob, stage: int, element: int) -> int:
+def _activations(job: TrainJob, batch: BatchPhase, stage: int, element: int) -> int:
     """Bytes for a token of each sequence of the micro batch, over all layers in flight.
 
     Recomputed as a whole, a layer keeps its input, and one of them at a time all that it else would.
     """
-    kept = layer_activations(job) * layers_in_flight(job, stage)
+    kept = layer_activations(job) * layers_in_flight(job, batch, stage)
     if job.recompute == "full":
         kept += layer_activations(attrs.evolve(job, recompute="none"))
     return job.micro_batch * round(kept * element / job.parallelism.context)

@@ -87,10 +87,21 @@ def test_stages_of_a_pipeline() -> None:
     split = {"pipeline": 2}
     assert parameters_of(job(split=split), 0) == TABLE + LAYER
     assert parameters_of(job(split=split), 1) == TABLE + LAYER + 8
-    assert layers_in_flight(job(split=split), 0) == 2
-    assert layers_in_flight(job(split=split), 1) == 1
-    one_batch = attrs.evolve(job(split=split), batches=(BatchPhase(steps=1, global_batch=2, sequence_length=10),))
-    assert layers_in_flight(one_batch, 0) == 1
+    many, one = (BatchPhase(steps=1, global_batch=size, sequence_length=10) for size in (16, 2))
+    assert layers_in_flight(job(split=split), many, 0) == 2
+    assert layers_in_flight(job(split=split), many, 1) == 1
+    assert layers_in_flight(job(split=split), one, 0) == 1
+
+
+def test_phases_are_never_there_at_once() -> None:
+    """Many short sequences, then few long ones: the rank needs the more of the two, not one's number of the other."""
+    short = BatchPhase(steps=1, global_batch=16, sequence_length=10)
+    long = BatchPhase(steps=1, global_batch=2, sequence_length=15)
+    alone = [
+        rank_memory(attrs.evolve(job(split={"pipeline": 2}), batches=phases))
+        for phases in ((short,), (long,), (short, long))
+    ]
+    assert alone[2].total == max(alone[0].total, alone[1].total)
 
 
 def test_tied_embeddings_are_on_both_ends() -> None:
@@ -101,11 +112,33 @@ def test_tied_embeddings_are_on_both_ends() -> None:
 
 
 def test_torch_keeps_fp32_weights_and_no_logits() -> None:
-    """4 bytes each of weight and gradient, 8 of moments; eager SwiGLU keeps four wide tensors, norms a number each."""
+    """4 bytes each of weight and gradient, 8 of moments; eager SwiGLU keeps four wide tensors, norms a number each.
+
+    A batch of 16 is eight micro batches, and the gradients of one are there while the next goes forward.
+    """
     found, parameters = rank_memory(job(backend="torch"), element=4), SHAPE.parameters
     assert (found.weights, found.gradients, found.optimizer) == (4 * parameters, 4 * parameters, 8 * parameters)
     assert found.activations == 20 * 2 * 4 * (4 * 8 + 2 + 2 * 8 + 2 * 4 + 4 + 4 * 12)
     assert found.logits == 20 * 2 * 8 * 4
+
+
+@pytest.mark.parametrize("length", [10, 1])
+def test_torch_makes_gradients_while_activations_go(length: int) -> None:
+    """With one micro batch a step there is never all of both, since no gradient outlives its step."""
+    one = BatchPhase(steps=1, global_batch=2, sequence_length=length)
+    several = attrs.evolve(one, global_batch=4)
+    alone, after = (
+        rank_memory(attrs.evolve(job(backend="torch"), batches=(phase,)), element=4) for phase in (one, several)
+    )
+    assert after.gradients == 4 * SHAPE.parameters
+    assert alone.gradients + alone.activations == max(after.gradients, after.activations)
+    assert alone.activations == after.activations
+
+
+def test_torch_copies_in_bf16_what_it_multiplies() -> None:
+    """Matrices and the output table; norms and the table that tokens are looked up in stay as they are."""
+    bf16, parameters = rank_memory(job(backend="torch"), element=2), SHAPE.parameters
+    assert bf16.weights == 4 * parameters + 2 * (2 * MATRICES + TABLE)
 
 
 @pytest.mark.parametrize("axis", ["tensor", "context"])
