@@ -18,6 +18,7 @@ For others who work with locks: `lock_file` says where the lock of a spec is, `d
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -29,7 +30,9 @@ FORMAT_VERSION = 1
 SUFFIX = ".lock"
 DEFAULT = "experiment"
 RECORDED = "version:"
-HEAD = f"# ocspec lock, format {FORMAT_VERSION}: made by `ocspec lock`, to be read and not edited\n"
+NAMED = "# ocspec lock, format "
+HEAD = f"{NAMED}{FORMAT_VERSION}: made by `ocspec lock`, to be read and not edited\n"
+MOST_SHOWN = 40
 
 
 def lock_file(reference: str, directory: Path | None = None) -> Path:
@@ -46,9 +49,9 @@ def lock_file(reference: str, directory: Path | None = None) -> Path:
 
 
 def digest(text: str) -> str:
-    """What a lock says, as 64 hex digits of SHA-256. Remarks and recorded versions say nothing."""
-    said = "".join(f"{path} = {value}\n" for path, value in entries(text).items() if not path.startswith(RECORDED))
-    return hashlib.sha256(b"lock1\0" + said.encode()).hexdigest()
+    """What a lock says, as 64 hex digits of SHA-256. Remarks, recorded versions and the order of lines say nothing."""
+    lines = (f"{path} = {value}\n" for path, value in entries(text).items() if not path.startswith(RECORDED))
+    return hashlib.sha256(b"lock1\0" + "".join(sorted(lines)).encode()).hexdigest()
 
 
 def digest_at(file: Path) -> str | None:
@@ -69,16 +72,26 @@ def read(file: Path) -> str | None:
 
 
 def entries(text: str, where: str = "lock") -> dict[str, str]:
-    """The lines of a lock by their paths. UserError for what is no lock."""
-    found = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        path, equals, value = line.partition(" = ")
-        if not equals and line and not line.startswith("#"):
-            what = f"not a lock: no `path = value` ({line[:40]!r})"
+    """The lines of a lock by their paths. UserError for no lock, a bad merge of two, another format."""
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.split("\n"), start=1):  # a value may hold what else str.splitlines() cuts at
+        if what := _problem(line, found):
             raise UserError(what, where=f"{where}:{number}", fix="delete it, and run `ocspec lock`")
-        if equals and not line.startswith("#"):
+        if line and not line.startswith("#"):
+            path, _, value = line.partition(" = ")
             found[path] = value
     return found
+
+
+def _problem(line: str, found: Mapping[str, str]) -> str:
+    """What is wrong with a line behind those that were found; of remarks only the head matters, for its format."""
+    path, equals, _ = line.partition(" = ")
+    if line.startswith("#"):
+        other = line.startswith(NAMED) and not line.startswith(f"{NAMED}{FORMAT_VERSION}:")
+        return f"a lock of another format, this ocspec reads {FORMAT_VERSION} ({line[:MOST_SHOWN]!r})" if other else ""
+    if line and not equals:
+        return f"not a lock: no `path = value` ({line[:MOST_SHOWN]!r})"
+    return f"not a lock: `{path}` stands there twice" if path in found else ""
 
 
 @attrs.frozen(kw_only=True)

@@ -78,10 +78,14 @@ def _parts(value: Any) -> dict[str, Any]:
 
 
 def _text(value: Any, base: str) -> str:
-    """A value on one line, as JSON; a path below the spec's directory as it is from there."""
-    if isinstance(value, str):
-        value = value.removeprefix(base)
-    return json.dumps(value, ensure_ascii=False)
+    """A value on one line, as JSON in ASCII: in review no text hides; paths below the spec's directory from there."""
+    return json.dumps(_from(value, base))
+
+
+def _from(value: Any, base: str) -> Any:
+    if isinstance(value, list | tuple):
+        return [_from(item, base) for item in value]
+    return value.removeprefix(base) if isinstance(value, str) else value
 
 
 def _derived(plan: Plan) -> Iterator[tuple[str, str]]:
@@ -119,14 +123,14 @@ def _rule(rule: QualityRule) -> str:
 def _sources(draft: Draft) -> Iterator[tuple[str, str]]:
     """What is known of the content of everything that is read; sizes of what can be seen."""
     for name, content in source_digests(draft).items():
-        yield f"source:{name}.digest", content
+        yield f"source:{name}.digest", _text(content, "")[1:-1]  # a declared revision may be any text
         if stats := draft.sources.get(name):
             yield f"source:{name}.bytes", str(stats.bytes)
             yield f"source:{name}.files", str(stats.files)
             if stats.rows is not None:
                 yield f"source:{name}.rows", str(stats.rows)
     if draft.tokenizer_digest:
-        yield "source:tokenizer", draft.tokenizer_digest
+        yield "source:tokenizer", _text(draft.tokenizer_digest, "")[1:-1]
 
 
 def _versions() -> Iterator[tuple[str, str]]:

@@ -43,7 +43,7 @@ class Lock:
     @property
     def changes(self) -> list[LockChange]:
         """The lines that differ."""
-        return lock_changes(self.before or "", self.after or "") if self.before and self.after else []
+        return [] if self.before is None or self.after is None else lock_changes(self.before, self.after)
 
     @property
     def state(self) -> State:

@@ -12,7 +12,7 @@ from compiler.compile import draft_of, plan_from
 from compiler.errors import UserError
 from compiler.lock import digest, digest_at, entries, lock_changes, lock_file
 from compiler.locking import LIBRARIES, lock, pins
-from ocspec import Experiment, Filter
+from ocspec import Experiment, Filter, HoldOut
 
 
 def lock_of(experiment: Experiment, base: Path, before: str = "") -> str:
@@ -87,6 +87,24 @@ def test_a_path_below_the_spec_is_as_it_is_from_there(
     locked = lock_of(absolute, workplace)
     assert locked == lock_of(experiment_of(text.format('"files.jsonl"')), workplace)
     assert str(workplace) not in locked
+    held = HoldOut(repositories=(str(workplace / "alpha"), "beta"))
+    assert entries(lock_of(absolute.replace(hold_out=held), workplace))["hold_out.repositories"] == '["alpha", "beta"]'
+
+
+def test_whatever_a_text_holds_its_line_is_one(workplace: Path, experiment_of: Callable[[str], Experiment]) -> None:
+    """Separators of lines, marks that turn the direction of text, halves of surrogate pairs."""
+    for text in ("a\u2028b = c", "a\x85b", "a\u202eb", "a\ud800b", "a\nb\r\nc = d"):
+        declared = f"Declared(bytes=1, revision={text!r})"
+        said = f'FILES.replace(path="not-here.jsonl", declared={declared})'
+        experiment = experiment_of(f"experiment = small(data=(code(sources=({said},)),))")
+        locked = lock_of(experiment, workplace)
+        assert locked.isascii() and len(entries(locked)) == len(locked.splitlines()) - 1
+        assert lock_of(experiment, workplace, locked) == locked
+
+
+def test_the_order_of_lines_is_no_difference(text: str) -> None:
+    head, *lines = text.splitlines(keepends=True)
+    assert digest(head + "".join(reversed(lines))) == digest(text)
 
 
 def test_what_cannot_be_seen_is_taken_from_the_lock(
@@ -144,6 +162,11 @@ def test_a_file_has_one_lock_and_a_name_has_another(tmp_path: Path) -> None:
 def test_what_is_no_lock_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a lock"):
         entries("<<<<<<< HEAD\nname = 1\n", "a.lock")
+    with pytest.raises(UserError, match="`name` stands there twice") as twice:
+        entries("name = 1\nseed = 1\nname = 2\n", "a.lock")
+    assert twice.value.where == "a.lock:3"
+    with pytest.raises(UserError, match="another format, this ocspec reads 1"):
+        entries("# ocspec lock, format 2: made by somebody else\nname = 1\n", "a.lock")
     (tmp_path / "b.lock").write_bytes(b"\xff\xfe")
     with pytest.raises(UserError, match="no text"):
         digest_at(tmp_path / "b.lock")

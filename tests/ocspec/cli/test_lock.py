@@ -62,6 +62,16 @@ def test_only_what_changed_is_shown(ocspec, spec: Path) -> None:
     assert ocspec("lock", "--check", str(spec)).code == 0
 
 
+def test_an_empty_lock_says_nothing_of_what_the_spec_says(ocspec, spec: Path) -> None:
+    Path("tiny.lock").write_text("")
+    checked = ocspec("lock", "--check", str(spec))
+    assert checked.code == 3
+    assert checked.out.startswith("tiny.lock: is not what the spec says\n")
+    assert "  + 14 tasks new: " in checked.out
+    assert ocspec("lock", str(spec)).out.startswith("tiny.lock: written anew\n")
+    assert ocspec("lock", "--check", str(spec)).code == 0
+
+
 def test_other_data_is_a_difference(ocspec, spec: Path) -> None:
     ocspec("lock", str(spec))
     Path("repositories/alpha/more.py").write_text("x = 1\n" * 50)
