@@ -9,6 +9,7 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Sequence
+from decimal import ROUND_CEILING, Context
 
 import attrs
 
@@ -24,12 +25,13 @@ GB = 1e9
 MB_A_GB = 1e3
 DEAREST = 3
 FACTORS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
-NUMBER = re.compile(r"([0-9][0-9_]*\.?[0-9]*(?:e\+?[0-9]+)?) ?([kMGBT]?)")
+NUMBER = re.compile(r"([0-9]+(?:_[0-9]+)*(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?) ?([kMGBT]?)")
+UP = Context(prec=3, rounding=ROUND_CEILING)
 
 
 @attrs.frozen(kw_only=True)
 class Kind:
-    """Something that can be limited: of one task, and of all that run, in `unit`."""
+    """Something that can be limited: of one task, and of all that run, in `unit`; a count may end in k to T."""
 
     name: str
     says: str
@@ -37,6 +39,7 @@ class Kind:
     of: Callable[[Estimate], Interval]
     whole: Callable[[Forecast], Interval] | None = None
     of_training: bool = False
+    is_count: bool = False
 
     def total(self, forecast: Forecast) -> Interval:
         """Of all tasks that would run."""
@@ -56,8 +59,9 @@ KINDS = {
             of=lambda e: e.tokens,
             whole=lambda f: f.trained,
             of_training=True,
+            is_count=True,
         ),
-        Kind(name="flops", says="FLOPs", unit="FLOPs", of=lambda e: e.flops),
+        Kind(name="flops", says="FLOPs", unit="FLOPs", of=lambda e: e.flops, is_count=True),
         Kind(name="read_gb", says="bytes read", unit="GB", of=lambda e: e.bytes_read / GB),
         Kind(name="store_gb", says="bytes written to the store", unit="GB", of=lambda e: e.bytes_written / GB),
         Kind(name="memory_gb", says="memory of a shard", unit="GB", of=lambda e: e.memory_mb / MB_A_GB),
@@ -103,10 +107,14 @@ def _budget(text: str) -> Budget:
         near = difflib.get_close_matches(name, KINDS, n=1, cutoff=0.5)
         fix = f"did you mean {near[0]}?" if near else f"one of {', '.join(KINDS)}"
         raise UserError(f"no budget is called {one_line(name)!r}", fix=fix)
-    if value is None:
+    limit = float(value[1]) * FACTORS[value[2]] if value else math.inf
+    fix = f"write --budget {kind.name}=200, or {'2.5e12, or 2.5T' if kind.is_count else '2.5e3'}"
+    if value is None or math.isinf(limit):
         what = f"--budget {kind.name} takes a number that is not negative, not {one_line(number)!r}"
-        raise UserError(what, fix=f"write --budget {kind.name}=200, or 2.5e12, or 2.5T")
-    return Budget(kind=kind, limit=float(value[1]) * FACTORS[value[2]])
+        raise UserError(what, fix=fix)
+    if value[2] and not kind.is_count:  # 20T of a unit that is giga already are not what they look like
+        raise UserError(f"--budget {kind.name} is in {kind.unit}, and takes no {value[2]}", fix=fix)
+    return Budget(kind=kind, limit=limit)
 
 
 def over(budget: Budget, forecast: Forecast) -> UserError:
@@ -125,7 +133,7 @@ def over(budget: Budget, forecast: Forecast) -> UserError:
     if dearest:
         what += f"; dearest{' of the others' if unbounded else ''}: "
         what += ", ".join(f"{one_line(task)} {_bounds(interval)}" for task, interval in dearest[:DEAREST])
-    fix = f"raise it to --budget {kind.name}={_rounded_up(taken.high)}" if taken.is_known else "leave it out"
+    fix = f"raise it to --budget {kind.name}={rounded_up(taken.high)}" if taken.is_known else "leave it out"
     return UserError(what, fix=f"change the spec, or {fix}")
 
 
@@ -139,9 +147,10 @@ def _bounds(interval: Interval) -> str:
     return amount(interval, COUNT if interval.low >= 1 else ((1, ""),))
 
 
-def _rounded_up(number: float) -> str:
-    """Three digits that are not below it."""
-    if number == 0:
-        return "0"
-    step = 10.0 ** (math.floor(math.log10(number)) - 2)
-    return f"{math.ceil(number / step) * step:.6g}"
+def rounded_up(number: float) -> str:
+    """Three digits that are not below it, as `--budget` reads them.
+
+    >>> rounded_up(0), rounded_up(117.2), rounded_up(2_000_001), rounded_up(1.5e-5)
+    ('0', '118', '2.01e+06', '1.51e-05')
+    """
+    return f"{float(UP.create_decimal_from_float(number)):.6g}"

@@ -8,8 +8,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import floats
 
-from ocspec.cli.budgets import KINDS
+from ocspec.cli.budgets import KINDS, budgets, rounded_up
 from ocspec.cli.plan import BUDGETS
 from runtime.reasons import RUNS
 
@@ -157,7 +159,7 @@ def test_what_nothing_bounds_is_over_every_budget(ocspec, spec: Path) -> None:
     edit('path="repositories"),)', f'path="repositories"), PyPI(name="index", packages=({package},)))')
     found = json.loads(ocspec("plan", str(spec), "--json").out)
     assert found["total"]["bytes_read"]["high"] is None
-    result = ocspec("plan", str(spec), "--budget", "read_gb=1T")
+    result = ocspec("plan", str(spec), "--budget", "read_gb=1_000")
     assert result.code == 4
     assert re.search(
         r" bytes written >= \S+ kB \(.+ without \d+ tasks that nothing bounds\) ", " ".join(result.out.split())
@@ -173,12 +175,39 @@ def test_what_nothing_bounds_is_over_every_budget(ocspec, spec: Path) -> None:
         ("gpu_h", "--budget gpu_h takes a number that is not negative, not ''"),
         ("gpu_h=-1", "--budget gpu_h takes a number that is not negative, not '-1'"),
         ("gpu_h=nan", "--budget gpu_h takes a number that is not negative, not 'nan'"),
+        ("gpu_h=200_", "--budget gpu_h takes a number that is not negative, not '200_'"),
+        ("gpu_h=1__0", "--budget gpu_h takes a number that is not negative, not '1__0'"),
+        ("gpu_h=1e400", "--budget gpu_h takes a number that is not negative, not '1e400'"),
+        ("flops=1e300T", "--budget flops takes a number that is not negative, not '1e300T'"),
+        ("store_gb=20T", "--budget store_gb is in GB, and takes no T\n  fix: write --budget store_gb=200, or 2.5e3"),
     ],
 )
 def test_a_budget_that_cannot_be_read_is_refused(ocspec, spec: Path, given: str, what: str) -> None:
     result = ocspec("plan", str(spec), "--budget", given)
     assert (result.code, result.out) == (1, "")
     assert what in result.err
+
+
+@pytest.mark.parametrize(
+    ("given", "limit"),
+    [
+        ("tokens=2.5T", 2.5e12),
+        ("flops=1 k", 1e3),
+        ("store_gb=20_000", 20_000),
+        ("gpu_h=5.01e-05", 5.01e-05),
+        ("cpu_h=1e+2", 100),
+    ],
+)
+def test_a_budget_is_in_its_unit(given: str, limit: float) -> None:
+    (budget,) = budgets([given])
+    assert budget.limit == limit
+
+
+@given(number=floats(min_value=1e-12, max_value=1e300))
+def test_the_limit_of_the_message_can_be_given_and_holds(number: float) -> None:
+    """Three digits, and never below what it takes."""
+    (budget,) = budgets([f"flops={rounded_up(number)}"])
+    assert number <= budget.limit <= number * 1.0100001
 
 
 def test_every_bad_budget_is_listed(ocspec, spec: Path) -> None:
