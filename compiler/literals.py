@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from ocspec.base import Spec
+from ocspec.base import Spec, SpecError, former_names
 from ocspec.experiment import Experiment
 from ocspec.schema import parts
 
@@ -26,27 +26,37 @@ STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True, allow_inf_nan=Fal
 def fitting(text: str, holder: Spec, field: str) -> Any:
     """The value that a text means for a field: of all readings the first of the field's type; else the plainest.
 
-    What does not fit is returned all the same, for the object to refuse it in its own words.
+    What does not fit is returned all the same, for the object to refuse it in its own words. Raises LookupError for an
+    object that does not hold, with what is wrong in it and, behind `; fix: `, what to write.
 
     >>> from ocspec.training import WSD
     >>> wsd = WSD(peak=1e-3, warmup_steps=2)
     >>> fitting("3e-4", wsd, "peak"), fitting("2e3", wsd, "warmup_steps"), fitting("fast", wsd, "peak")
     (0.0003, 2000, 'fast')
     """
-    info = type(holder).model_fields[field]
-    annotation = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
-    return of_type(text, annotation)
+    return of_type(text, _annotation(type(holder), field))
+
+
+def _annotation(cls: type[Spec], field: str) -> Any:
+    info = cls.model_fields[field]
+    return Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
 
 
 def of_type(text: str, annotation: Any) -> Any:
-    """The first reading of a text that a type takes; the plainest where it takes none."""
+    """The first reading of a text that a type takes; the plainest where it takes none. Raises as `fitting` does."""
     adapter = _adapter(annotation)
-    found = list(readings(text))
+    refused: LookupError | None = None
+    try:
+        found = list(readings(text))
+    except LookupError as error:
+        found, refused = [text], error  # a remark may look like an object
     for value in found:
         try:
             return adapter.validate_python(value)
         except ValidationError:
             continue
+    if refused:
+        raise refused
     return found[0]
 
 
@@ -58,14 +68,14 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
 
 
 def readings(text: str) -> Iterator[Any]:
-    """What a text can mean, the plainest first.
+    """What a text can mean, the plainest first. Raises LookupError for an object that does not hold.
 
     >>> list(readings("1e3")), list(readings("[1, 2]")), list(readings("bf16"))
     ([1000.0, 1000, '1e3'], [[1, 2], (1, 2), '[1, 2]'], ['bf16'])
     """
     try:
         value = _value(ast.parse(text.strip(), mode="eval").body)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except (SyntaxError, ValueError, TypeError, ArithmeticError, RecursionError, MemoryError):
         yield text
         return
     yield value
@@ -95,7 +105,21 @@ def _made(node: ast.Call) -> Spec:
     name = node.func.id if isinstance(node.func, ast.Name) else ""
     if name not in kinds or node.args or not all(keyword.arg for keyword in node.keywords):
         raise ValueError(ast.unparse(node))
-    return kinds[name](**{str(keyword.arg): _value(keyword.value) for keyword in node.keywords})
+    values = {str(keyword.arg): _field(kinds[name], keyword) for keyword in node.keywords}
+    try:
+        return kinds[name](**values)
+    except SpecError as error:
+        what = "; ".join(f"{problem.path}: {problem.what}" for problem in error.problems)
+        fix = "; ".join(problem.fix for problem in error.problems if problem.fix)
+        raise LookupError(f"{what}; fix: {fix}" if fix else what) from None
+
+
+def _field(cls: type[Spec], keyword: ast.keyword) -> Any:
+    """The value of a keyword, as the field's type wants it; of one that is no field the plainest."""
+    name = former_names(cls).get(str(keyword.arg), str(keyword.arg))
+    if name not in cls.model_fields:
+        return _value(keyword.value)
+    return of_type(ast.unparse(keyword.value), _annotation(cls, name))
 
 
 def split(text: str) -> list[str]:

@@ -154,6 +154,7 @@ def _run(path: Path, revision: Export | None = None) -> ModuleType:
         raise UserError("not a Python file", where=short(str(path)), fix="give a spec whose name ends in .py")
     module = importlib.util.module_from_spec(found)
     with collect_problems() as problems, _set_aside(revision), _own_modules(path, revision) as is_own:
+        sys.modules[name] = module  # where dataclasses and pydantic look up what annotations name
         try:
             found.loader.exec_module(module)
         except SpecError as error:

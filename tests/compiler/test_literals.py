@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler.literals import fitting, readings, split
-from ocspec import Admit, Batches, Cosine, Dataset, Filter, HoldOut, Part
+from ocspec import WSD, Admit, Batches, Cosine, Dataset, Filter, HoldOut, Part
 from tests.ocspec.variants import whole
 
 STAGE = whole().curriculum.stages[0]
@@ -48,6 +48,9 @@ STAGE = whole().curriculum.stages[0]
             (Batches(steps=1, global_batch=2, sequence_length=3),),
         ),
         ("HoldOut(repositories=('a@*',))", whole(), "hold_out", HoldOut(repositories=("a@*",))),
+        ("HoldOut(repositories=['a@*'])", whole(), "hold_out", HoldOut(repositories=("a@*",))),
+        ("WSD(peak=1, warmup_steps=2e3)", STAGE, "schedule", WSD(peak=1.0, warmup_steps=2000)),
+        ("WSD(peak=1, warmup=2)", STAGE, "note", "WSD(peak=1, warmup=2)"),
     ],
 )
 def test_the_type_of_the_field_says_what_a_text_means(text: str, holder: Any, field: str, value: Any) -> None:
@@ -66,6 +69,19 @@ def test_nothing_is_evaluated(text: str) -> None:
 def test_what_is_no_object_of_the_language_is_a_word() -> None:
     assert fitting("Adam(beta=1)", STAGE, "optimizer") == "Adam(beta=1)"
     assert fitting("Pretrain.__init__()", STAGE, "optimizer") == "Pretrain.__init__()"
+
+
+def test_an_object_that_does_not_hold_says_why() -> None:
+    """In its own words, also where it stands in another."""
+    with pytest.raises(LookupError, match=r"WSD.warmup: no such field; fix: did you mean 'warmup_steps'\?"):
+        fitting("WSD(peak=1e-3, warmup=2)", STAGE, "schedule")
+    with pytest.raises(LookupError, match=r"Batches.steps: should be .* \(got 'few'\)"):
+        fitting("(Batches(steps='few', global_batch=2, sequence_length=3),)", STAGE, "batches")
+
+
+@pytest.mark.parametrize("text", ["1/0", "None/2", "1/'a'", "[1/0]"])
+def test_what_divides_by_nothing_is_a_word(text: str) -> None:
+    assert fitting(text, whole().model, "num_layers") == text
 
 
 @given(

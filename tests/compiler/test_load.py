@@ -85,6 +85,28 @@ def test_a_file_without_an_experiment(spec) -> None:
     assert error.fix == "define experiment = Experiment(...)"
 
 
+def test_a_file_may_define_classes(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with annotations that are read later: they are looked up in the module, which is gone afterwards."""
+    monkeypatch.chdir(workplace)
+    Path("classes.py").write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n"
+        "from typing import ClassVar, Literal\n"
+        "from ocspec.base import Spec\n"
+        "from small import small\n"
+        "@dataclass(kw_only=True)\n"
+        "class Size:\n"
+        "    unit: ClassVar[str] = 'layers'\n"
+        "    layers: int = 2\n"
+        "class Side(Spec):\n"
+        "    which: Literal['a', 'b'] = 'a'\n"
+        "experiment = small(name=f'{Side(which=\"b\").which}{Size().layers}')\n"
+    )
+    before = set(sys.modules)
+    assert load_spec("classes.py")[0].name == "b2"
+    assert set(sys.modules) == before
+
+
 @pytest.mark.parametrize("name", ["with space.py", "ünï.py", "1-2.py", "a:b/spec.py", "import.py"])
 def test_files_of_any_name(spec, name: str) -> None:
     """A spec need not be importable."""

@@ -113,6 +113,17 @@ def test_every_setting_that_is_wrong_is_listed(spec: str) -> None:
     assert "`ocspec schema` describes Transformer.num_layers" in values["model.num_layers"].fix
 
 
+def test_an_object_that_does_not_hold_says_what_is_wrong_with_it(spec: str) -> None:
+    (problem,) = refused(spec, "base.schedule=WSD(peak=1e-3, warmup=2)")
+    assert (problem.where, problem.what, problem.fix) == (
+        "--set base.schedule=WSD(peak=1e-3, warmup=2)",
+        "WSD.warmup: no such field",
+        "did you mean 'warmup_steps'?",
+    )
+    (problem,) = refused(spec, "model.num_layers=1/0")
+    assert problem.what == "model.num_layers: should be a valid integer (got '1/0')"
+
+
 def test_an_end_that_several_places_share_is_refused_with_all_of_them(spec: str) -> None:
     Path("two.py").write_text(
         SPEC.replace("small(", "small(pretrain(), pretrain(name='again', schedule=WSD(peak=1, warmup_steps=2)), ")
