@@ -1,15 +1,17 @@
 """Adoption: an artefact that is there already, under the name of a task that has not been run.
 
-For an operator whose version was raised without its bytes changing, and for what was built in another store. Nothing is
-believed: outputs are read and digested again, and the operator, its fields, roles and inputs are compared. Not a way
-to call one result by the name of another: a field that differs is refused.
+For an operator whose version was raised without its bytes changing, and for what was built in another store. Outputs
+are read and digested again (of those without a digest, of the kinds parts and log, only names and sizes are known), and
+the operator, its fields, roles and inputs are compared. Not a way to call one result by the name of another: a field
+that differs is refused.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from compiler import canonical
 from compiler.errors import UserError
 from compiler.plan import Plan, Task
 from runtime import digest
+from runtime.full_disk import as_one_message
 from runtime.journal import Journal
 from runtime.store import MANIFEST, Store
 from runtime.task import Artifact
@@ -51,7 +54,8 @@ def adopt(artefact: str, task: Task, plan: Plan, store: Store, journal: Journal)
         raise UserError(what, where=str(source), fix=ELSEWHERE)
     key, preimage = _key(task, manifest)
     if store.artifact(key) is None:
-        store.adopt(source, key, _renamed(task, key, preimage, manifest))
+        with as_one_message(f"{task.id} in {store.root}", fix="free some, or choose another --store"):
+            store.adopt(source, key, _renamed(task, key, preimage, manifest))
     store.remember(task.fingerprint, key)
     journal.write("adopted", task=task.id, key=key, of=manifest["key"], operator=operator(manifest))
     artifact = store.artifact(key)
@@ -71,8 +75,8 @@ def _located(artefact: str, store: Store) -> Path:
     found: set[str] = set()
     if re.fullmatch(r"[0-9a-f]{6,64}", artefact):
         found = {path.name for path in (store.root / "artifacts").glob(f"{artefact}*")}
-        for link in (store.root / "fingerprints").glob(f"{artefact}*.json"):
-            found.add(json.loads(link.read_text())["key"])
+        links = (store.root / "fingerprints").glob(f"{artefact}*.json")
+        found |= {built.path.name for link in links if (built := store.find(link.stem)) is not None}
     if len(found) != 1:
         what = (
             "several artefacts begin so" if found else "no artefact: no directory with a manifest, no key in the store"
@@ -87,6 +91,8 @@ def _manifest(source: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads((source / MANIFEST).read_text())
         known = manifest["format_version"] == 1 and {"key", "outputs", "files", "inputs", "shards"} <= manifest.keys()
         operator(manifest)
+        defined = {role: len(ids) for role, ids in _fingerprints(manifest["plan_preimage"]).items() if ids}
+        known = known and defined == {role: len(inputs) for role, inputs in manifest["inputs"].items() if inputs}
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         known = False
     if not known:
@@ -100,36 +106,65 @@ def _differences(task: Task, manifest: Mapping[str, Any]) -> Iterator[str]:
     if made.rpartition("/")[0] != task.op.op_id:
         yield f"it was made by {made}, the task is {wanted}"
         return
-    for path, before, after in canonical.differences(manifest["plan_preimage"][1], task.preimage[1]):
-        if path != "kind":
-            yield f"{path} is {_short(before)} in it, {_short(after)} in the task"
+    fields = (["op", task.op.op_id, tree[1][2]] for tree in (manifest["plan_preimage"], task.preimage))
+    for path, before, after in canonical.differences(*fields):
+        yield f"{path} is {_short(before)} in it, {_short(after)} in the task"
     outputs = {name: output["kind"] for name, output in manifest["outputs"].items()}
     if outputs != task.op.outputs:
         yield f"its outputs are {_listed(outputs)}, the task's {_listed(task.op.outputs)}"
 
 
 def _other_inputs(task: Task, plan: Plan, manifest: Mapping[str, Any], store: Store) -> Iterator[str]:
-    """Inputs that are built, and are not what the artefact was made of; of others nothing is known."""
-    given: dict[str, list[Artifact | None]] = {}
+    """Inputs that are not what the artefact was made of: one that is built has its content, another its definition."""
+    given: dict[str, list[Task]] = {}
     for item in task.inputs:
-        given.setdefault(item.role, []).append(store.find(plan.task(item.task).fingerprint))
-    made_of = {role: [one["digest"] for one in inputs] for role, inputs in manifest["inputs"].items()}
-    counts = ({role: len(ids) for role, ids in each.items()} for each in (made_of, given))
-    before, after = counts
-    if before != after:
-        yield f"it was made of {_listed(before)}, the task reads {_listed(after)}"
+        given.setdefault(item.role, []).append(plan.task(item.task))
+    before = {role: len(inputs) for role, inputs in manifest["inputs"].items()}
+    now = {role: len(tasks) for role, tasks in given.items()}
+    if before != now:
+        yield f"it was made of {_listed(before)}, the task reads {_listed(now)}"
         return
-    for role, artifacts in given.items():
-        digests: Sequence[str | None] = [artifact.manifest["digest"] if artifact else None for artifact in artifacts]
-        was = made_of[role]
-        if role in task.op.unordered and None not in digests:
-            digests, was = sorted(map(str, digests)), sorted(was)
-        if any(now is not None and now != then for now, then in zip(digests, was, strict=True)):
-            yield f"its input {role} had other content than the one that is built here"
+    for role, tasks in given.items():
+        yield from _other_role(role, tasks, manifest, store, any_order=role in task.op.unordered)
+
+
+def _other_role(
+    role: str, tasks: list[Task], manifest: Mapping[str, Any], store: Store, *, any_order: bool
+) -> Iterator[str]:
+    """What of one role differs. Whose definition is that of then needs not be built: its content was that."""
+    contents = [one["digest"] for one in manifest["inputs"][role]]
+    defined = _fingerprints(manifest["plan_preimage"])[role]
+    found = [store.find(task.fingerprint) for task in tasks]
+    digests = [str(artifact.manifest["digest"]) if artifact else "" for artifact in found]
+    if any_order:
+        fit = not Counter(filter(None, digests)) - Counter(contents)
+        same = [sorted(task.fingerprint for task in tasks) == sorted(defined)] * len(tasks)
+    else:
+        fit = all(digest in ("", content) for digest, content in zip(digests, contents, strict=True))
+        same = [task.fingerprint == then for task, then in zip(tasks, defined, strict=True)]
+    if not fit:
+        yield f"its input {role} had other content than the one that is built here"
+    for task, artifact, is_same in zip(tasks, found, same, strict=True):
+        if artifact is None and not is_same:
+            yield f"its input {task.id} is not built here and was defined otherwise: build or adopt that first"
+
+
+def _fingerprints(preimage: canonical.Tree) -> dict[str, list[str]]:
+    """By role the fingerprints of what a task reads."""
+    return {role[1]: [one[1] for one in ids[1]] for role, ids in preimage[2][1]}
 
 
 def _damage(source: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Files that are not as the manifest says: missing, of another size or content."""
+    """Files that are not as the manifest says: missing, of another size or content, or not in it."""
+    there = {
+        str(path.relative_to(source))
+        for output in manifest["outputs"]
+        for path in (source / output).rglob("*")
+        if path.is_file()
+    }
+    if other := sorted(there ^ manifest["files"].keys()):
+        yield f"{len(other)} files are only in its manifest or only in its directory, such as {other[0]}"
+        return
     sizes = {name: size for name, size in manifest["files"].items() if _size(source / name) != size}
     if sizes:
         yield f"{len(sizes)} of its files are missing or cut short, such as {min(sizes)}"

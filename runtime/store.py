@@ -181,7 +181,8 @@ class Store:
     def adopt(self, source: Path, key: str, manifest: Mapping[str, Any]) -> None:
         """Take over the outputs of an artefact, of this store or another, under another key and manifest.
 
-        Files of this store are linked, others copied: what somebody does there must not reach here.
+        Files of this store are linked, others copied: what somebody does there must not reach here. An artefact that
+        another process published meanwhile is kept.
         """
         work, final = self.root / "work" / key, self.root / "artifacts" / key
         aside = work / f"{uuid.uuid4().hex}.aside"
@@ -192,7 +193,12 @@ class Store:
                 (aside / name).parent.mkdir(parents=True, exist_ok=True)
                 take(source / name, aside / name)
             _complete(aside, manifest)
+            for name in manifest["files"]:
+                (aside / name).stat()  # all are there still, so nothing was left out
             _place(aside, final, lambda: self.artifact(key) is not None)
+        except OSError:  # as in `publish`: the ground may have gone
+            if self.artifact(key) is None:
+                raise
         finally:
             shutil.rmtree(aside, ignore_errors=True)
             with suppress(OSError):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 
+import runtime.store
 from compiler import canonical, ir
 from compiler.errors import UserError
 from compiler.plan import Plan, Task
+from ocspec import edit
 from runtime.adoption import Adopted, adopt
 from runtime.journal import Journal
 from runtime.run import Summary, to_run
@@ -115,26 +119,94 @@ def test_what_does_not_fit_is_refused_in_one_message(old: tuple[Plan, Store], ra
     assert store.find(task.fingerprint) is None
 
 
-def test_content_that_is_not_what_the_manifest_says_is_refused(old: tuple[Plan, Store], raised: Plan) -> None:
-    """A file of the right size and other bytes; one that was cut; one that is gone; a manifest that is none."""
+def test_an_input_that_is_not_built_must_be_the_one_that_it_was_made_of(
+    old: tuple[Plan, Store], corpus: Path, tmp_path: Path
+) -> None:
+    """Its definition tells: encoding has no field of its own, so two data sets' tasks differ in nothing else."""
     before, store = old
-    source = store.root.parent / "damaged"
-    task = raised.task("tokenizer")
-    shutil.copytree(built(before, store, "tokenizer").path, source)
+    mine = Store(tmp_path / "mine")
+    less = edit(tiny(corpus), {"data.code.steps.downsample.caps.python": 1000})
+    plan = Workbench(tmp_path / "less", corpus).compile(less)[0]
+    task = plan.task("code/encode")
+    assert task.op == before.task("code/encode").op
+    with pytest.raises(UserError, match=r"its input code/\w+ is not built here and was defined otherwise: build or"):
+        take(built(before, store, "code/encode"), task, plan, mine)
+    assert not take(built(before, store, "code/encode"), before.task("code/encode"), before, mine).was_there
+
+
+def test_of_inputs_in_any_order_one_that_is_not_built_must_be_among_those(
+    old: tuple[Plan, Store], tmp_path: Path
+) -> None:
+    """By their definitions, of which a pre-image does not say whose is which."""
+    before, store = old
+    reads = ((task, item) for task in before.tasks for item in task.inputs if item.role in task.op.unordered)
+    task, upstream = next((task, item.task) for task, item in reads)
+    assert not take(built(before, store, task.id), task, before, Store(tmp_path / "mine")).was_there
+    other = attrs.evolve(before.task(upstream), fingerprint="0" * 64)
+    plan = attrs.evolve(before, tasks=tuple(other if one.id == upstream else one for one in before.tasks))
+    with pytest.raises(UserError, match=f"its input {upstream} is not built here and was defined otherwise"):
+        take(built(before, store, task.id), task, plan, Store(tmp_path / "another"))
+
+
+def test_fields_are_compared_whatever_they_are_called(old: tuple[Plan, Store]) -> None:
+    """Also one called kind, as differences of two classes are."""
+    plan, store = old
+    task = plan.task("code/encode")
+    preimage = copy.deepcopy(task.preimage)
+    preimage[1][2]["kind"] = ["str", "other"]
+    changed = attrs.evolve(task, preimage=preimage, fingerprint="0" * 64)
+    with pytest.raises(UserError, match="kind is absent in it, other in the task"):
+        take(built(plan, store, task.id), changed, plan, store)
+
+
+def test_content_that_is_not_what_the_manifest_says_is_refused(old: tuple[Plan, Store], tmp_path: Path) -> None:
+    """A file of the right size and other bytes; one that was cut; one that is gone; a manifest that is none."""
+    plan, store = old
+    source, mine = tmp_path / "damaged", Store(tmp_path / "mine")
+    task = plan.task("tokenizer")
+    shutil.copytree(built(plan, store, "tokenizer").path, source)
     file = next(path for path in source.rglob("tokenizer.json"))
     whole = file.read_bytes()
     file.write_bytes(whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:])
     with pytest.raises(UserError, match="the content of its output tokenizer is not what the manifest says"):
-        take(str(source), task, raised, store)
+        take(str(source), task, plan, mine)
     file.write_bytes(whole[:-1])
     with pytest.raises(UserError, match=r"1 of its files are missing or cut short, such as tokenizer/tokenizer\.json"):
-        take(str(source), task, raised, store)
+        take(str(source), task, plan, mine)
     (source / MANIFEST).write_text("{}")
     with pytest.raises(UserError, match="its manifest cannot be read"):
-        take(str(source), task, raised, store)
+        take(str(source), task, plan, mine)
     for named in ("nowhere", "000000000000"):
         with pytest.raises(UserError, match="no artefact"):
-            take(named, task, raised, store)
+            take(named, task, plan, mine)
+
+
+@pytest.mark.parametrize("manifest", ["lists fewer", "lists more", "points elsewhere"])
+def test_the_files_are_those_that_the_manifest_lists(old: tuple[Plan, Store], tmp_path: Path, manifest: str) -> None:
+    """What is digested is what is copied, and no name leads out of the artefact."""
+    plan, store = old
+    source = tmp_path / "damaged"
+    shutil.copytree(built(plan, store, "code/sign").path, source)
+    data = json.loads((source / MANIFEST).read_text())
+    if manifest == "lists fewer":
+        del data["files"][next(name for name in data["files"] if name.startswith("keys/"))]
+    else:
+        (tmp_path / "stray").write_text("x")
+        data["files"]["keys/../../stray" if manifest == "points elsewhere" else "keys/more"] = 1
+    (source / MANIFEST).write_text(json.dumps(data))
+    with pytest.raises(UserError, match="1 files are only in its manifest or only in its directory, such as keys/"):
+        take(str(source), plan.task("code/sign"), plan, Store(tmp_path / "mine"))
+    assert not (tmp_path / "mine" / "artifacts").exists()
+
+
+def test_a_damaged_link_of_a_fingerprint_is_none(old: tuple[Plan, Store]) -> None:
+    """It names no artefact, and others that begin so are found."""
+    plan, store = old
+    task = attrs.evolve(plan.task("code/sign"), fingerprint="0" * 64)
+    for number, text in enumerate(("{", "{}", '["key"]')):
+        (store.root / "fingerprints" / f"abcdef{number}.json").write_text(text)
+    with pytest.raises(UserError, match="no artefact: no directory with a manifest, no key in the store"):
+        take("abcdef", task, plan, store)
 
 
 def test_a_copy_that_breaks_off_leaves_nothing(
@@ -150,7 +222,7 @@ def test_a_copy_that_breaks_off_leaves_nothing(
         copied.append(Path(target).write_bytes(Path(source).read_bytes()))
 
     monkeypatch.setattr(shutil, "copyfile", copy)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(UserError, match=r"no space left for pretrain/train in .* \(No space left on device\)"):
         take(built(plan, store, "pretrain/train"), plan.task("pretrain/train"), plan, mine)
     assert len(copied) == 1
     assert [path for path in mine.root.rglob("*") if path.is_file()] == []
@@ -164,3 +236,44 @@ def test_outputs_of_several_shards_are_adopted(workbench: Workbench, tmp_path: P
     done = take(built(plan, workbench.store, "code/sign"), plan.task("code/sign"), plan, mine)
     assert len(done.artifact.files("keys")) == 3
     assert os.listdir(mine.root / "work") == []
+
+
+def _forgetting(store: Store, key: str, then: Callable[..., Any], *, built: Path | None) -> Callable[..., Any]:
+    """What is called, after another process published the artefact, where it is given, and cleared the work away."""
+
+    def call(*arguments: Any) -> Any:
+        final = store.root / "artifacts" / key
+        if built and not final.exists():
+            _link_tree(built, final)
+        store._forget(key)
+        return then(*arguments)
+
+    return call
+
+
+@pytest.mark.parametrize("at", [(shutil, "copyfile"), (runtime.store, "_complete")])
+def test_the_task_may_be_built_meanwhile(
+    old: tuple[Plan, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: tuple[Any, str]
+) -> None:
+    """Who publishes it clears away all work on it, the ground on which adopting stands: that artefact is taken."""
+    plan, store = old
+    mine, artefact, task = Store(tmp_path / "mine"), built(plan, store, "code/sign"), plan.task("code/sign")
+    ready = tmp_path / "ready"
+    shutil.copytree(artefact.path, ready)
+    key, original = str(artefact.manifest["key"]), getattr(*at)
+    monkeypatch.setattr(*at, _forgetting(mine, key, original, built=None))
+    with pytest.raises(FileNotFoundError):
+        take(artefact, task, plan, mine)
+    assert mine.artifact(key) is None, "what is left of it is not placed"
+    monkeypatch.setattr(*at, original)
+    monkeypatch.setattr(*at, _forgetting(mine, key, original, built=ready))
+    assert take(artefact, task, plan, mine).artifact.manifest["files"] == artefact.manifest["files"]
+    assert mine.find(task.fingerprint) is not None
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    """Without copying, which is what the test stands in for."""
+    for path in source.rglob("*"):
+        if path.is_file():
+            (target / path.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
+            os.link(path, target / path.relative_to(source))
