@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -151,14 +152,19 @@ def pins(text: str, experiment: Experiment, base: Path, where: str = "lock") -> 
     now = dict(_object(describe(experiment), "", f"{base.resolve()}{os.sep}"))
     changed = [path for path in {*lines, *now} if ":" not in path and lines.get(path) != now.get(path)]
     sources = {
-        name: stats
-        for name, stats in _pinned(lines, where)
-        if not any(f".{name.removeprefix(TEST_SET + '/').removesuffix('/' + SEED)}." in path for path in changed)
+        name: stats for name, stats in _pinned(lines, where) if not any(map(_description(name).fullmatch, changed))
     }
     tokenizer = lines.get("source:tokenizer", "")
-    if len(tokenizer) != 64 or any(path.startswith("tokenizer.") for path in changed):
+    if len(tokenizer) != 64 or any(f"{path}.".startswith("tokenizer.") for path in changed):
         tokenizer = ""
     return Pins(sources=sources, tokenizer=tokenizer)
+
+
+def _description(name: str) -> re.Pattern[str]:
+    """The paths at and below which a spec describes what a lock calls `source:NAME`."""
+    own = re.escape(name.removeprefix(f"{TEST_SET}/").removesuffix(f"/{SEED}"))
+    places = r".+\.benchmarks" if name.startswith(f"{TEST_SET}/") else r"data\.[^.]+\.sources|instructions"
+    return re.compile(rf"(?:{places})\.{own}(?:\..+)?")
 
 
 def _pinned(lines: Mapping[str, str], where: str) -> Iterator[tuple[str, SourceStats]]:

@@ -14,6 +14,7 @@ from compiler.errors import UserError
 from compiler.files import write_atomically
 from compiler.lock import SUFFIX, LockChange, digest, lock_changes, lock_file, read
 from compiler.locking import lock, pins
+from ocspec.cli.checking import severities
 from ocspec.cli.output import plural, short_path
 from ocspec.experiment import Experiment
 
@@ -70,18 +71,20 @@ def compare(asked: str, reference: str, experiment: Experiment, base: Path, dire
     file = lock_file(reference, directory)
     before = read(file)
     known = pins(before or "", experiment, base, where=str(file))
-    draft = draft_of(experiment, base, pins=known)
+    draft = draft_of(experiment, base, pins=known, severities=severities(announce=False))
     after = lock(draft, plan_from(draft))
     tasks = tuple(task.id for task in draft.tasks)
     return Lock(asked=asked, reference=reference, file=file, before=before, after=after, tasks=tasks)
 
 
 def left_over(reference: str, used: Sequence[str], directory: Path | None) -> Iterator[Lock]:
-    """Locks of a spec file's experiments that it no longer defines."""
+    """Locks of a spec file's experiments that it no longer defines; not those of specs whose names begin as its own."""
     first = lock_file(reference, directory)
     wanted = {lock_file(name, directory) for name in used}
     for file in sorted({first, *first.parent.glob(f"{first.stem}.*{SUFFIX}")} - wanted):
-        if file.is_file() and file.name.removesuffix(SUFFIX).removeprefix(f"{first.stem}.").isidentifier():
+        stem = file.name.removesuffix(SUFFIX)
+        of_another = file != first and Path(reference).with_name(f"{stem}.py").is_file()
+        if file.is_file() and stem.removeprefix(f"{first.stem}.").isidentifier() and not of_another:
             yield Lock(asked=reference, reference=reference, file=file, before=read(file), after=None)
 
 

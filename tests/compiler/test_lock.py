@@ -124,6 +124,24 @@ def test_what_cannot_be_seen_is_taken_from_the_lock(
         lock_of(moved, workplace, locked)
 
 
+def test_a_source_is_pinned_as_long_as_it_is_described_as_it_was(
+    workplace: Path, experiment_of: Callable[[str], Experiment]
+) -> None:
+    """Whatever else is called like it, or stands beside it; a source of another kind is another source."""
+    experiment = experiment_of("experiment = small()")
+    locked = lock_of(experiment, workplace)
+    known = pins(locked, experiment, workplace).sources["files"]
+    assert known.digest == entries(locked)["source:files.digest"]
+    for text in (
+        'small(data=(code(Redact()), code(name="files", sources=(FILES.replace(name="others"),))))',
+        'small(data=(code(sources=(FILES, Directory(name="more", path="repositories"))),))',
+        'small(pretrain(name="files"))',
+    ):
+        assert pins(locked, experiment_of(f"experiment = {text}"), workplace).sources["files"] == known
+    other = experiment_of('experiment = small(data=(code(sources=(Parquet(name="files", path="files.jsonl"),)),))')
+    assert pins(locked, other, workplace).sources == {}
+
+
 def test_what_can_be_seen_is_believed_before_the_lock(
     workplace: Path, experiment_of: Callable[[str], Experiment]
 ) -> None:

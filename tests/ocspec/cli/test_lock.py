@@ -10,6 +10,7 @@ import pytest
 
 from compiler.lock import digest, entries
 from tests.ocspec.cli.conftest import write_spec
+from tests.ocspec.cli.test_check import UNEVEN
 
 ARMS = """
 quick = experiment.replace(name="quick", shards=2)
@@ -91,6 +92,23 @@ def test_every_experiment_of_a_file_has_a_lock(ocspec, spec: Path) -> None:
     )
     assert ocspec("lock", "--check", "tiny.py:quick").code == 0
     assert ocspec("lock", "--check", "tiny.py:slow").code == 3
+
+
+def test_a_rule_that_the_settings_take_back_refuses_no_lock(ocspec, spec: Path) -> None:
+    """What compiles here can be locked here; what was changed is said by the verbs that check."""
+    edit(spec, *UNEVEN)
+    assert "[OC006]" in ocspec("lock", str(spec)).err
+    Path("ocspec.toml").write_text('[rules]\nOC006 = "warning"\n')
+    assert ocspec("lock", str(spec)) == (0, "tiny.lock: written\n", "")
+
+
+def test_a_lock_of_another_spec_file_is_not_left_over(ocspec, spec: Path) -> None:
+    """`a.small.lock` is that of a.small.py where there is such a file."""
+    Path("tiny.small.py").write_text(spec.read_text())
+    ocspec("lock", "tiny.py", "tiny.small.py")
+    assert ocspec("lock", "--check", "tiny.py") == (0, "1 lock, none not as the specs say\n", "")
+    Path("tiny.small.py").unlink()
+    assert "tiny.small.lock: left over" in ocspec("lock", "--check", "tiny.py").out
 
 
 def test_a_lock_whose_experiment_is_gone_is_left_over(ocspec, spec: Path) -> None:
