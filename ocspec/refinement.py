@@ -155,7 +155,7 @@ class SelectKeywords(Step):
 
 
 class Decontaminate(Step):
-    """Drop documents that define a benchmark's function or share an n-gram with an item (OpenCoder 4.3).
+    """Drop documents that define a benchmark's function or share an n-gram with an item (OpenCoder 4.4).
 
     Words are runs of letters, digits and underscores in lower case; of Chinese and Japanese, each character. An item
     of fewer words than `ngram` is looked for as a whole. Some words come up in any text or program and are no

@@ -5,13 +5,14 @@ Peaks are NVIDIA's, dense bf16 without sparsity, of the SXM boards. `utilization
 operations of forward and backward, none twice, over time and peak. Its bounds are the least and the most of what was
 published of other models than those in docs/how-to/cost.md's table of predicted and reported hours:
 
-    A100   whole runs, 6ND + attention over reported GPU-hours: MPT-1.3B 7,920 h and Pythia-1.0B 4,830 h and
-           TinyLlama-1.1B 3,456 h for 300 B tokens each (arXiv 2401.02385, table of training efficiency), BLOOM-176B
-           1,082,990 h for 366 B (arXiv 2211.05100 and 2211.02001), MPT-7B 440 devices for 9.5 days and 1 T (Databricks,
-           "Introducing MPT-7B"): 0.28 to 0.55
+    A100   6ND + attention over GPU-hours. Whole runs: Pythia-1.0B 4,830 h for 300 B tokens (as arXiv 2401.02385 has
+           it), BLOOM-176B 1,082,990 h for 366 B (arXiv 2211.05100 and 2211.02001), MPT-7B 440 devices for 9.5 days and
+           1 T (Databricks, "Introducing MPT-7B"): 0.32 to 0.37. Both bounds come from the other two of 2401.02385's
+           table of training efficiency, also for 300 B: MPT-1.3B 7,920 h, scaled from about half a day of 440 devices
+           for 200 B, and TinyLlama-1.1B 3,456 h, a tenth of the 90 days of 16 devices planned for 3 T: 0.28 to 0.55
     H100   no whole run: steps of 1.3 B to 70 B at lengths of 2,048 to 8,192 on 8 to 64 devices (llm-foundry,
            scripts/train/benchmarking, H100 bf16): 0.30 to 0.46, and of 2 B to 462 B on up to 6,144 (Megatron-LM's
-           README): 0.41 to 0.48
+           README): 0.41 to 0.48. llm-foundry counts attention whole; with half of it its own would be 0.28 to 0.45
     H800   whole runs by DeepSeek (arXiv 2405.04434, section 3.2.3), GPU-hours for a trillion tokens: the dense 67B
            300,600 (0.39) and the mixture V2 with 21 B active 172,800 (0.20, its attention not counted)
     H200   nothing published was found: as the H100, whose processors it has

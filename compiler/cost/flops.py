@@ -20,7 +20,7 @@ def flops_per_token(model: ModelShape, sequence_length: int) -> int:
     """Forward and backward operations of one token in a sequence of this length, without recomputation.
 
     6 for every parameter that multiplies (all but the input embedding), and 12 x layers x width x length for scores
-    and values of attention, halved since half of it is masked (Chowdhery et al. 2022, appendix B).
+    and values of attention (Chowdhery et al. 2022, appendix B), here halved since half of it is masked.
     """
     multiplying = model.parameters - (0 if model.tied_embeddings else model.vocab_size * model.hidden_size)
     return 6 * multiplying + 3 * attention_per_token(model, sequence_length)

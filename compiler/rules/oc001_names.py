@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from compiler.draft import Draft
 from compiler.errors import UserError
 from compiler.passes.lower_tokens import mixtures
-from compiler.passes.resolve import benchmarks_of
+from compiler.passes.resolve import benchmarks_of, sources_of
 from compiler.rules.base import Rule
 from ocspec.base import Spec
 from ocspec.sources import FunctionPairs, Source
@@ -17,7 +17,10 @@ from ocspec.training import FineTune
 
 
 def find(draft: Draft) -> Iterator[UserError]:
-    """Unknown data sets, instruction sources and stages, bases in a circle, two sources or test sets of one name."""
+    """Unknown data sets, instruction sources and stages, bases in a circle, two sources or test sets of one name.
+
+    Of one name now, or one that fingerprints know both by (`aka`).
+    """
     experiment = draft.experiment
     data = {dataset.name for dataset in experiment.data}
     stages = {stage.name for stage in experiment.curriculum.stages}
@@ -38,6 +41,7 @@ def find(draft: Draft) -> Iterator[UserError]:
     yield from _bases(draft, data)
     yield from _sources(draft)
     yield from _test_sets(draft)
+    yield from _former_names(draft)
 
 
 def _sources(draft: Draft) -> Iterator[UserError]:
@@ -66,6 +70,22 @@ def _test_sets(draft: Draft) -> Iterator[UserError]:
                 f"two test sets are called {benchmark.name!r}; the other is at {draft.where(other)}",
                 "give each name=... of its own",
             )
+
+
+def _former_names(draft: Draft) -> Iterator[UserError]:
+    """Two of other names, of which one has the name by which fingerprints know the other: one task would do for both."""
+    benchmarks = benchmarks_of(draft.experiment)
+    sources = [spec for spec in sources_of(draft.experiment) if spec not in benchmarks]
+    for kind, specs in (("sources", sources), ("test sets", benchmarks)):
+        first: dict[str, Source | TestSet] = {}
+        for spec in specs:
+            other = first.setdefault(spec.identity_name, spec)
+            if other.name != spec.name:
+                yield draft.error(
+                    spec,
+                    f"two {kind} were called {spec.identity_name!r}; the other is at {draft.where(other)}",
+                    "give aka only to the one that goes on with the old data, and the other a new name",
+                )
 
 
 def _bases(draft: Draft, data: set[str]) -> Iterator[UserError]:
@@ -110,8 +130,8 @@ RULE = Rule(
 Mixtures, stages and evaluations know data sets, instruction sources and stages by name. A name that is mistyped
 resolves to nothing, and where names are looked up late that is found out on the node. Config systems that build
 objects lazily have this problem by design: Fiddle says "No parameter named ... exists", with the valid names, but
-only when the object is built; NeMo-Run had to move the check of its configs to the moment they are added (NeMo-Run
-#103). Two sources of one name are the other half of it: what is known of a source, its digest included, is known by
-its name. Here both are found before anything runs, with the nearest name that exists.
+only when the object is built; NeMo-Run had to add a check of configs at the moment they are added (NeMo-Run #103).
+Two sources of one name are the other half of it: what is known of a source, its digest included, is known by its
+name. Here both are found before anything runs, with the nearest name that exists.
 """,
 )

@@ -36,8 +36,8 @@ RULE = Rule(
     find,
     teach="""\
 Tensor parallelism gives each rank whole heads, a slice of the feed-forward layer and a slice of the vocabulary;
-pipeline parallelism gives it whole layers. In marin #4898 16 attention heads met 32 ranks, and every entry of a sweep
-had been failing for about 3.5 hours of compute before somebody looked. With grouped queries it is the number of
-key-value heads that bounds the split: OpenCoder 8B has 32 query heads and 8 key-value heads, so 8 ranks are the most.
+pipeline parallelism gives it whole layers. In marin #4898 16 attention heads met 32 ranks, and all entries had been
+failing, about 3.5 hours of compute, before somebody looked. With grouped queries it is the number of key-value heads
+that bounds the split: OpenCoder 8B has 32 query heads and 8 key-value heads, so 8 ranks are the most.
 """,
 )

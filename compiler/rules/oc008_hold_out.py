@@ -67,6 +67,6 @@ Bits per byte are measured on repositories that no stage has seen. Without a hol
 and a pattern that matches nothing holds nothing out, silently: the measurement runs, on other text than was meant.
 Patterns are those of a shell (`networkx@*`), checked here wherever the repositories are known before the data is
 read. That data which resembles the test set has to be kept out is why OpenCoder decontaminates its instructions
-(section 4.3).
+(section 4.4).
 """,
 )

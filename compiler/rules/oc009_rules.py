@@ -58,8 +58,8 @@ RULE = Rule(
 The filter that OpenCoder published keeps its thresholds as strings that Python evaluates, so nothing checks them: two
 of its rules, the ones for variables in Go and C#, compare a list with a number and can never fire
 (`opc_data_filtering`, code_filter_config.py). A share written as per cent, 40 for 0.4, is the same mistake: it drops
-nothing, or everything. Dolma's users asked for a validator that runs filter expressions before the job does (dolma
-#215). Here each signal has a range, each name is looked up, and each SQL condition is bound by DuckDB, which also
-refuses what is random.
+nothing, or everything. Dolma's mixer got a validator that runs filter expressions on a sample before the job does
+(dolma #215). Here each signal has a range, each name is looked up, and each SQL condition is bound by DuckDB, which
+also refuses what is random.
 """,
 )

@@ -38,7 +38,7 @@ RULE = Rule(
     teach="""\
 A source of documents has one text a row, a source of instructions has two, a question and an answer. Read as the
 other, a file either fails on a missing column when the job runs, or worse, trains with the loss on the whole text
-instead of on the answer. That attributes and documents have to fit is one of the checks that Dolma's users asked for
-(dolma #215).
+instead of on the answer. That attributes and documents have to fit is one of the checks of the validator that Dolma's
+mixer was given (dolma #215).
 """,
 )

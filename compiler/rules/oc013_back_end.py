@@ -57,7 +57,7 @@ RULE = Rule(
     teach="""\
 torch as used here splits the batch and shards weights; tensor, pipeline and context parallelism need Megatron. A
 trainer that passes over a setting which it does not know is the dearest kind: the ranks all run, the loss falls, and
-they train on the same samples. torchtitan's house rule (its AGENTS.md) is that code which skips a user's
+they train on the same samples. torchtitan's house rule is that code which skips a user's
 configuration says so. Attention over a split sequence exists in Transformer Engine only, so `kernels="portable"`
 excludes it.
 """,

@@ -50,7 +50,8 @@ RULE = Rule(
     teach="""\
 Context parallelism gives each device two parts of a sequence, one from either end, so that causal attention is equal
 work for all: the length has to be a multiple of 2 x context. Sequence parallelism deals what is left over the tensor
-ranks. torchtitan learnt these one after the other, as #1312 (length and tensor ranks) and #4260 (a context that
-cannot be split) show; Megatron asserts them at the first batch, after the queue and the start of all nodes.
+ranks. torchtitan learnt it from a bug: #1312 added the check of the length against the tensor ranks, and its review
+found that context parallelism needs one as well. Megatron asserts them at the first batch, after the queue and the
+start of all nodes.
 """,
 )

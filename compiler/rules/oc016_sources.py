@@ -21,9 +21,9 @@ RULE = Rule(
     find,
     fixed=True,
     teach="""\
-Dolma's users asked for a validator that checks paths and permissions before a mixer runs (dolma #215): one source
-that cannot be read fails the job when the others are read already. Here every source is looked at when the spec is
-compiled: its files are listed and digested, the footer of a Parquet file is read. A source that lies on a cluster and
-cannot be seen from here says so with `declared=Declared(...)`, and is looked at again when the plan is submitted.
+Dolma has a validator that checks paths and permissions before its mixer runs (dolma #215): one source that cannot be
+read fails the job when the others are read already. Here every source is looked at when the spec is compiled: its
+files are listed and digested, the footer of a Parquet file is read. A source that lies on a cluster and cannot be
+seen from here says so with `declared=Declared(...)`, and is looked at again when the plan is submitted.
 """,
 )

@@ -40,6 +40,6 @@ A weight may be a share, a percentage or billions of tokens, as long as all of o
 units one part is a hundred times too small, and training on the rest looks entirely healthy. The smallest part of
 OpenCoder's pretraining mixture is 3 of 960 billion tokens, 0.3 % (arXiv 2411.04905, table 2); a part of less than 0.1
 % is either a slip or too little to measure. marin #4547 tells of the opposite slip: a fixed total of tokens per arm
-did not keep the exposure to mathematics fixed, since the other weights moved.
+does not fix the exposure to mathematics.
 """,
 )

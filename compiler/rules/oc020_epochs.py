@@ -47,8 +47,8 @@ RULE = Rule(
     teach="""\
 Muennighoff et al. (2023, "Scaling Data-Constrained Language Models", arXiv 2305.16264) trained 400 models on repeated
 data: up to four epochs the loss is nearly that of new data, then the worth of a repeated token decays, and near forty
-epochs more compute buys nothing. OpenCoder trained its 1.5B for four epochs "because data curation was incomplete
-then", its 8B for 3.5 (arXiv 2411.04905, section 3.2). `max_epochs` of a part bounds one stage; this rule adds up all
+epochs more compute buys nothing. OpenCoder trained its 1.5B for four epochs, since its data was not complete then,
+and its 8B for 3.5 (arXiv 2411.04905, section 3.2). `max_epochs` of a part bounds one stage; this rule adds up all
 stages, since annealing sees again what pretraining saw.
 """,
 )

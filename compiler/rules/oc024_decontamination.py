@@ -40,7 +40,7 @@ RULE = Rule(
     severity="warning",
     teach="""\
 OpenCoder drops instruction samples that hold an entry point of HumanEval or MBPP, then those that share ten words in
-a row with a test set (arXiv 2411.04905, section 4.3); which other benchmarks were searched for is not said, though
+a row with a test set (arXiv 2411.04905, section 4.4); which other benchmarks were searched for is not said, though
 eight are reported. Whoever reproduces the table cannot tell the scores that were protected from those that were not.
 A benchmark that is evaluated here and not searched for draws this warning, once for all of them. MultiPL-E is
 HumanEval in other languages, and its prompts are other text: it has a test set of its own.

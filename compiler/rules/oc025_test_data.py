@@ -47,7 +47,7 @@ RULE = Rule(
     find,
     teach="""\
 Decontamination drops training samples that overlap with a test set. A source that is the test set passes for training
-data until every document of it is dropped, and where only instructions are searched, as in OpenCoder (section 4.3),
+data until every document of it is dropped, and where only instructions are searched, as in OpenCoder (section 4.4),
 it is not dropped at all. It happens through wildcards: `benchmarks/*.jsonl` is a convenient path, and MBPP's released
 file holds its training, prompt and test splits together. Compared are paths, wildcards included, and the digests of
 files, so a copy under another name is found, too.

@@ -67,10 +67,10 @@ RULE = Rule(
     find,
     severity="warning",
     teach="""\
-Dolma's users asked that filter expressions be run on a sample before the job (dolma #215), and OpenCoder's own way of
-setting a threshold is to look at what each rule alone removes (arXiv 2411.04905, appendix A.1). A rule drops what it
-is true of, so `num_lines > 10`, meant to keep longer files, drops them. Here rules that need no more than text and
-names are tried on the first documents of every source that lies on this machine, 200 of them or a megabyte. One that
-drops every one of them draws a warning: it may be right of a source that is sorted, and hardly is of any other.
+Dolma's validator runs filter expressions on a sample before the job (dolma #215), and OpenCoder's own way of setting
+a threshold is to look at what each rule alone removes (arXiv 2411.04905, appendix A.1). A rule drops what it is true
+of, so `num_lines > 10`, meant to keep longer files, drops them. Here rules that need no more than text and names are
+tried on the first documents of every source that lies on this machine, 200 of them or a megabyte. One that drops
+every one of them draws a warning: it may be right of a source that is sorted, and hardly is of any other.
 """,
 )

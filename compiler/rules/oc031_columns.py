@@ -73,9 +73,8 @@ RULE = Rule(
     find,
     teach="""\
 Tables call the same thing `content`, `text` or `code`, and the name is in the spec. That documents and attributes
-have to fit is one of the checks that Dolma's users asked for before a mixer starts (dolma #215). The names of a
-Parquet file are in its footer and those of JSON Lines in its first lines, so that they are known when a spec is
-compiled: a few kilobytes are read. Only the first file is looked at; a later one that differs is refused by the
-worker that reads it.
+have to fit is one of the checks that Dolma makes before its mixer starts (dolma #215). The names of a Parquet file
+are in its footer and those of JSON Lines in its first lines, so that they are known when a spec is compiled: a few
+kilobytes are read. Only the first file is looked at; a later one that differs is refused by the worker that reads it.
 """,
 )

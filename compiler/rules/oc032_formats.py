@@ -44,7 +44,7 @@ RULE = Rule(
     teach="""\
 `Instructions` are Parquet unless `format` says otherwise, test sets are JSON Lines. Where a file lies here, its first
 bytes tell; where it lies on a cluster, its name is all there is, and the mistake is found when the task runs, for
-instructions after pretraining. torchtitan and Megatron-Bridge collect such checks one failed launch at a time
-(torchtitan #3723 and #4284; about 300 lines of `ConfigContainer.validate`), and run them on the nodes.
+instructions after pretraining. torchtitan and Megatron-Bridge collect checks of inputs one by one (torchtitan #3723
+and #4284; about 300 lines of `ConfigContainer.validate`), and run them when the job starts.
 """,
 )

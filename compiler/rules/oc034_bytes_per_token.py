@@ -45,7 +45,7 @@ RULE = Rule(
 Declared sizes stand in for data that cannot be seen from here: budgets, epochs and shards are reckoned from them. GB
 for MB, or tokens of one tokenizer beside bytes of another selection, shows in the ratio. OpenCoder's paper has a case
 of its own: about 220 GB were recalled from Common Crawl, and table 2 counts 13 B tokens of it (arXiv 2411.04905,
-section 2.2), 17 bytes a token, where the pages recalled from FineWeb have 4.8. The two numbers cannot be of the same
+section 2.1), 17 bytes a token, where the pages recalled from FineWeb have 4.8. The two numbers cannot be of the same
 pages, and the paper does not say what was dropped between them.
 """,
 )

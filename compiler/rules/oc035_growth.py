@@ -46,7 +46,7 @@ RULE = Rule(
 Every step of refinement drops documents or cuts them; none adds any. A data set that declares more than it starts
 from promises tokens that cannot come, and the mixture that was budgeted with them ends early or repeats. OpenCoder's
 funnel is steep where it is known: of about 37 TB after deduplication the filters leave 3.2 TB (arXiv 2411.04905,
-table 16), and its algorithmic corpus is 12.44 B of 755 B tokens. The released instruction sets are a case of numbers
+table 16), and its algorithmic corpus is 12.44 B of 960 B tokens. The released instruction sets are a case of numbers
 that grew on the way: Package-Instruct is 110 K in the paper and 171 k rows on the hub.
 """,
 )

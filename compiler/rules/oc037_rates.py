@@ -41,8 +41,9 @@ RULE = Rule(
     teach="""\
 Published rates lie close together: GPT-3 from 6e-4 at 125 M parameters down to 6e-5 at 175 B (Brown et al. 2020,
 arXiv 2005.14165, table 2.1), OpenCoder 3e-4 at 1.5 B and 8 B, 2e-5 and 5e-5 in its two stages of tuning (arXiv
-2411.04905, sections 3.2 and 4). Small models take more, up to a hundredth. The rate is also the number that strays
-most: OLMo #867 found that the published configuration and the script that was launched had different ones. A rate
-outside of all of these draws a warning and nothing more, since somebody has to be the first.
+2411.04905, sections 3.2 and 4). The bounds here leave room on either side, ten times as much for models of less than
+a billion. The rate is also a number that strays: OLMo #849 asks why the published configuration of a stage starts at
+3.6e-4 and its log at 7.4e-5, and the answer is that it was overridden where the job was launched. A rate outside of
+the bounds draws a warning and nothing more, since somebody has to be the first.
 """,
 )

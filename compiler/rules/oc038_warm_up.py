@@ -25,7 +25,7 @@ def find(draft: Draft) -> Iterator[UserError]:
                 stage.schedule,
                 f"{stage.name!r} warms up for {stage.schedule.warmup_steps:,} of its {stage.num_steps:,} steps,"
                 f" {share:.0%}",
-                "shorten the warm-up; 0.4 % of the steps are OpenCoder's in pretraining, 10 % in fine-tuning",
+                "shorten the warm-up; OpenCoder has 0.4 to 0.7 % of the steps in pretraining, 5 to 10 % in tuning",
             )
 
 
@@ -39,7 +39,7 @@ RULE = Rule(
 Warm-ups are given in steps, and steps change with the batch: OpenCoder's 2,000 steps "over 8 B tokens" are 8.4 B for
 the 1.5B and 16.8 B for the 8B, whose batch is twice as large (arXiv 2411.04905, section 3.2). In a run that was
 shortened to try something, the 2,000 steps stay, and the model hardly ever sees the rate that is being tried. A
-quarter of the stage is far beyond what anybody means: 0.4 % is what OpenCoder's pretraining warms up for, 100 of 976
-steps its first stage of tuning.
+quarter of the stage is far beyond what anybody means: 0.4 % (1.5B) and 0.7 % (8B) of its steps are what OpenCoder's
+pretraining warms up for, 100 of 976 and of 2,150 steps its stages of tuning.
 """,
 )

@@ -45,10 +45,11 @@ RULE = Rule(
     find,
     severity="warning",
     teach="""\
-beta1 averages the gradient, beta2 its square; the second has to remember longer than the first, or steps are divided
-by less than they average (Kingma and Ba 2015, arXiv 1412.6980, section 2). Swapped parameters are what no tool sees:
-Snakemake compares them as a set of values and says there is nothing to be done (measured: lo=1, hi=2 against lo=2,
-hi=1). Annealing takes the optimizer's state along, whose averages were made under the betas of the stage before;
-other betas do not convert it. OpenCoder's paper states none of them, and ocspec's defaults are 0.9 and 0.95.
+beta1 averages the gradient, beta2 its square: 0.9 and 0.999 by default (Kingma and Ba 2015, arXiv 1412.6980, section
+2), 0.9 and 0.95 for GPT-3 (Brown et al. 2020, arXiv 2005.14165, appendix B). A second that remembers no longer than
+the first is more often a slip than a choice. Swapped parameters are what no tool sees: Snakemake compares them as a
+set of values and says there is nothing to be done (measured: lo=1, hi=2 against lo=2, hi=1). Annealing takes the
+optimizer's state along, whose averages were made under the betas of the stage before; other betas do not convert it.
+Which ones OpenCoder had is not known, and ocspec's defaults are 0.9 and 0.95.
 """,
 )

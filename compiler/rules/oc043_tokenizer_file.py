@@ -64,8 +64,8 @@ RULE = Rule(
 The model's embedding has `vocab_size` rows. A tokenizer with more ids, often one whose special tokens were added
 later, indexes beyond it; on a GPU that is an assertion without a line number, when the first such token comes up.
 OpenCoder has 96,640 rows, and its begin and end of text are ids 96,540 and 96,539 (config.json of the released
-checkpoints); its tokenizer is INF-34B's with tokens added (its repository, issue 3). marin #5149, a token that one
-version of a tokenizer dropped, cost two weeks of data, about 63 TB. The file is read here where it can be seen from
+checkpoints); its tokenizer is INF-34B's with tokens added (its repository, issue 3). marin #5149, a begin-of-sequence
+token that was dropped unseen, cost two weeks of data, about 63 TB. The file is read here where it can be seen from
 here.
 """,
 )

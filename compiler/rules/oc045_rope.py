@@ -25,7 +25,7 @@ def find(draft: Draft) -> Iterator[UserError]:
             model,
             f"rope_theta {model.rope_theta:g} turns once in {wavelength:,.0f} positions at the most, and the context"
             f" has {model.max_positions:,}, {model.max_positions / wavelength:.2g} of a turn",
-            f"raise rope_theta to {base:g} or more; Llama 3.1 and OpenCoder 8B have 500000 for 8192",
+            f"raise rope_theta to {base:g} or more; Llama 3 and OpenCoder 8B have 500000 for 8192",
         )
 
 
@@ -50,9 +50,9 @@ RULE = Rule(
     teach="""\
 Rotary embeddings turn pairs of dimensions by angles that grow with the position, the slowest once in about 2 pi
 theta^((d-2)/d) positions (Su et al. 2021, arXiv 2104.09864, section 3). With theta 10,000 and heads of 128 that is
-54,410: 8,192 positions are 0.15 of a turn, 32,768 are 0.6, where attention no longer falls with distance. OpenCoder
-1.5B keeps 10,000 for 4,096 positions, the 8B takes 500,000 for 8,192 (arXiv 2411.04905, table 4); Code Llama raised
-theta to a million for 16,384 (arXiv 2308.12950, section 2.4). The value is baked in: another theta on trained weights
-is another model.
+54,410: 8,192 positions are 0.15 of a turn, 32,768 are 0.6. A quarter, where the cosine is zero, is the bound here.
+OpenCoder 1.5B keeps 10,000 for 4,096 positions, the 8B takes 500,000 for 8,192 (arXiv 2411.04905, table 4); Code
+Llama raised theta to a million for 16,384 (arXiv 2308.12950, section 2.4). The value is baked in: another theta on
+trained weights is another model.
 """,
 )

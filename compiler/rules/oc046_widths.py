@@ -48,10 +48,10 @@ RULE = Rule(
     find,
     severity="warning",
     teach="""\
-Tensor cores multiply tiles. NVIDIA's guide to matrix multiplication (Deep Learning Performance, "Requirements to use
-tensor cores") asks for multiples of 8 elements in 16-bit types and advises multiples of 64 on an A100; other widths
-are padded at best, and fall back to slower kernels at worst. Vocabularies are the usual offender, since merges and
-special tokens add up to anything: OpenCoder has 96,640 rows for ids up to 96,540, which is 64 x 1,510, and halves
+Tensor cores multiply tiles. NVIDIA's guide to matrix multiplication (Deep Learning Performance, "Tensor Core
+Requirements") calls multiples of 8 elements most efficient in 16-bit types, and multiples of 64 on an A100; before
+cuBLAS 11 other widths did not use tensor cores at all. Vocabularies are the usual offender, since merges and special
+tokens add up to anything: OpenCoder has 96,640 rows, of which its begin of text is 96,540: 64 x 1,510, which halves
 evenly over its two tensor ranks (config.json of the released checkpoints; arXiv 2411.04905, table 4).
 """,
 )

@@ -52,8 +52,8 @@ RULE = Rule(
     teach="""\
 Large jobs fail: training Llama 3 on 16,384 GPUs was interrupted unexpectedly 419 times in 54 days (Grattafiori et al.
 2024, arXiv 2407.21783, section 3.3.4), once in about 50,000 GPU-hours. Each time all devices go back to the last
-checkpoint. OpenCoder kept one every 1,000 steps (its checkpoint cards), about three quarters of an hour of 512 GPUs
-for the 8B. That a driver which is preempted takes its run along is marin #2377. Hours are reckoned from the job's
-operations and the most that was published of any device, so that they are at least so many.
+checkpoint. OpenCoder kept one every 1,000 steps (its checkpoint cards), about 37 minutes of 512 GPUs for the 8B
+(187.5 hours for 300,000 steps). That a driver which is preempted takes its run along is marin #2377. Hours are
+reckoned from the job's operations and the most that was published of any device, so that they are at least so many.
 """,
 )

@@ -39,7 +39,6 @@ RULE = Rule(
 A GPU multiplies bf16 on tensor cores: an A100 does 312e12 operations a second there and 19.5e12 in fp32 (NVIDIA's
 data sheet). A processor without such units has the reverse: on AVX2 bf16 was measured ten times slower than fp32. A
 spec that moves from a laptop to a cluster or back takes its precision along, trains correctly, and is slow.
-OpenCoder's checkpoints are bf16, which its paper does not mention (config.json of the released checkpoints). `auto`
-asks the device.
+OpenCoder's checkpoints are bf16 (config.json of the released checkpoints). `auto` asks the device.
 """,
 )

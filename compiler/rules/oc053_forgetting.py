@@ -48,7 +48,7 @@ RULE = Rule(
     teach="""\
 OpenCoder anneals on 84 % RefineCode in its original distribution, 12.4 % algorithmic corpus and 3.6 % synthetic data;
 the bulk is there against forgetting, since a sharp change of distribution while the rate falls is what the model
-keeps (arXiv 2411.04905, section 3, table 3; MiniCPM, arXiv 2404.06395, anneals on a mix with its pretraining data,
+keeps (arXiv 2411.04905, section 2.2, table 3; MiniCPM, arXiv 2404.06395, anneals on a mix with its pretraining data,
 too). How much is right the authors could not afford to find out, and say so. Less than a tenth is taken for an
 oversight here.
 """,

@@ -46,9 +46,9 @@ RULE = Rule(
     severity="warning",
     teach="""\
 OpenCoder measures greedily, one sample a problem, with up to 2,048 new tokens (its repository, issue 7 and evaluation
-scripts). In that issue a user who drew at temperature 0.2 with another harness got 34.1 where the paper has 54.3. One
-sample at a temperature above zero is one throw of a die for each of 164 problems: by chance alone a benchmark of that
-size moves by several points. Many greedy samples are one answer, many times over. Prompt and answer share the
-context; what does not fit is cut, and a cut program does not run.
+scripts). In that issue a user with another harness, its temperature set to 0.2 and its sampling off, got 34.1 where
+the paper has 54.3. One sample at a temperature above zero is one throw of a die for each of 164 problems: by chance
+alone a benchmark of that size moves by several points. Many greedy samples are one answer, many times over. Prompt
+and answer share the context; what does not fit is cut, and a cut program does not run.
 """,
 )

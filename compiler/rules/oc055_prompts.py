@@ -44,8 +44,7 @@ RULE = Rule(
     teach="""\
 BigCodeBench has two prompts: a docstring to complete, for base models, and a request, for tuned ones; OpenCoder
 reports "complete" for its base models and "instruct" for the others, and CodeArena for the tuned ones only (arXiv
-2411.04905, section 5, tables 6 to 8 and 10). A base model under the request scores near nothing, and an ablation that
-compares two such scores compares noise: what that costs is in open-instruct #1853, where equal runs were 20.8 points
-apart.
+2411.04905, section 5, tables 6 to 8 and 10). A base model was never shown how a request is answered, and an ablation
+that compares two such scores compares how well each happens to guess it.
 """,
 )

@@ -30,8 +30,8 @@ RULE = Rule(
     find,
     teach="""\
 OpenCoder's algorithmic corpus is what of its pretraining data holds "leetcode", "def solution" or "class solution":
-12.44 B of 755 B tokens (arXiv 2411.04905, section 3, table 3). One of the keywords is enough, so that a blank one,
-left behind by splitting a text at commas, selects every document. Keywords are looked for inside words, in any case:
-a short one such as "go" is in "algorithm".
+12.44 B of 960 B tokens (arXiv 2411.04905, section 2.2, tables 2 and 3). One of the keywords is enough, so that a
+blank one, left behind by splitting a text at commas, selects every document. Keywords are looked for inside words, in
+any case: a short one such as "go" is in "algorithm".
 """,
 )

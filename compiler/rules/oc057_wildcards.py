@@ -39,9 +39,9 @@ RULE = Rule(
     "A pattern in the wrong dialect matches nothing, and nothing is what happens.",
     find,
     teach="""\
-Patterns of URLs are written as OpenCoder prints them, `%stackoverflow.com/questions%` with % for anything (arXiv
-2411.04905, table 14); held-out repositories as in a shell, `requests@*`. In the other dialect a pattern is a literal
-that no URL and no repository equals: no page joins the seed of the next iteration, no repository is held out. Both
-are silent, for an iteration that finds few pages and a hold-out of a rare project look just so.
+Patterns of URLs are written as OpenCoder prints them, `%segmentfault.com/q%` with % for anything (arXiv 2411.04905,
+table 14); held-out repositories as in a shell, `requests@*`. In the other dialect a pattern is a literal that no URL
+and no repository equals: no page joins the seed of the next iteration, no repository is held out. Both are silent,
+for an iteration that finds few pages and a hold-out of a rare project look just so.
 """,
 )

@@ -66,7 +66,7 @@ A parameter of Megatron's in bf16 takes 18 bytes: 2 for the weight, 4 for the gr
 Adam's two moments, which a distributed optimizer divides by the replicas. Activations are about 34 bytes for each
 token and unit of width in every layer (Korthikanti et al. 2022, arXiv 2205.05198, section 4). Megatron-Bridge has
 these formulae (theoretical_memory_utils.py) and prints them once the job runs. OpenCoder 8B on 2 tensor ranks without
-a distributed optimizer takes 62 to 70 of an H100's 80 GB, which is why its spec splits the optimizer. Buffers and
-fragmentation come on top: what is refused here cannot fit, what passes may be tight.
+a distributed optimizer takes 70 of an H100's 80 GB before any activation, which is why the spec of it here splits the
+optimizer. Buffers and fragmentation come on top: what is refused here cannot fit, what passes may be tight.
 """,
 )

@@ -344,7 +344,7 @@ def test_samples_are_those_of_the_sources(either: Experiment) -> None:
 
 
 def test_only_instructions_are_decontaminated(either: Experiment) -> None:
-    """By entry points and 10-grams (OpenCoder 4.3)."""
+    """By entry points and 10-grams (OpenCoder 4.4)."""
     assert either.decontaminate_instructions is not None
     assert either.decontaminate_instructions.ngram == 10
     steps = [type(step).__name__ for dataset in either.data for step in dataset.steps]

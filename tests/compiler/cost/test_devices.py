@@ -29,7 +29,7 @@ ANCHORS = {
 
 @pytest.mark.parametrize("run", ANCHORS)
 def test_a_prior_holds_what_it_comes_from(run: str) -> None:
-    """Of whole runs, by the hours that were reported."""
+    """By the hours that were reported, of whole runs and of two that were scaled."""
     device, share = ANCHORS[run]
     assert round(share, 2) in DEVICES[device].utilization
 
