@@ -57,7 +57,7 @@ RULE = Rule(
     teach="""\
 Scoring reads every token of the held-out text twice, forward only, so a token costs two thirds of one that is trained
 on. A sample of a megabyte for each language is right for a run of billions of tokens, and in a small one takes longer
-than what it watches. Small samples have a price, too: the error of a mean falls with the root of their number, so
-that a hundredth of the documents has ten times the error.
+than what it watches. Small samples have a price, too: the error of a mean falls with the root of their number
+(Miller 2024, arXiv 2411.00640), so that a hundredth of the documents has ten times the error.
 """,
 )
