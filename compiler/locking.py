@@ -163,7 +163,7 @@ def pins(text: str, experiment: Experiment, base: Path, where: str = "lock") -> 
 def _description(name: str) -> re.Pattern[str]:
     """The paths at and below which a spec describes what a lock calls `source:NAME`."""
     own = re.escape(name.removeprefix(f"{TEST_SET}/").removesuffix(f"/{SEED}"))
-    places = r".+\.benchmarks" if name.startswith(f"{TEST_SET}/") else r"data\.[^.]+\.sources|instructions"
+    places = r".+\.benchmarks" if name.startswith(f"{TEST_SET}/") else r"data\..+\.sources|instructions"
     return re.compile(rf"(?:{places})\.{own}(?:\..+)?")
 
 
