@@ -366,3 +366,12 @@ def sibling_keys(specs: tuple[Spec, ...]) -> list[str]:
         seen[spec.key] = seen.get(spec.key, 0) + 1
         keys.append(spec.key if seen[spec.key] == 1 else f"{spec.key}#{seen[spec.key]}")
     return keys
+
+
+def distinct_identities(specs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuse two named objects that fingerprints could not tell apart, because one has taken the other's old name."""
+    names = [spec.identity_name for spec in specs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice and any(spec.aka in twice for spec in specs):
+        raise ValueError(f"two were called {', '.join(twice)}; fix: give aka to the one that goes on with the old data")
+    return specs

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from ocspec.base import DOC, EXECUTION, Bytes, Spec
+from ocspec.base import DOC, EXECUTION, Bytes, Spec, distinct_identities
 from ocspec.evaluation import Evaluation
-from ocspec.mixture import Dataset, HoldOut, distinct_identities
+from ocspec.mixture import Dataset, HoldOut
 from ocspec.model import Tokenizer, Transformer
 from ocspec.refinement import GB, Decontaminate
 from ocspec.sources import Name, Source

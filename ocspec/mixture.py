@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from ocspec.base import DOC, Spec
+from ocspec.base import DOC, Spec, distinct_identities
 from ocspec.refinement import Step, exact_share
 from ocspec.sources import AKA, Declared, FormerName, Name, Source
 
@@ -33,15 +33,6 @@ class Dataset(Spec):
     @classmethod
     def _distinct(cls, sources: tuple[Source, ...]) -> tuple[Source, ...]:
         return distinct_identities(sources)
-
-
-def distinct_identities(specs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Refuse two named objects that fingerprints could not tell apart, because one has taken the other's old name."""
-    names = [spec.identity_name for spec in specs]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice and any(spec.aka in twice for spec in specs):
-        raise ValueError(f"two were called {', '.join(twice)}; fix: give aka to the one that goes on with the old data")
-    return specs
 
 
 class Part(Spec):

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ocspec.base import Bytes, Spec, Tokens, Unit
+from ocspec.base import Bytes, Spec, Tokens, Unit, distinct_identities
 from ocspec.testsets import TestSet
 
 MB = 1_000_000
@@ -187,7 +187,7 @@ class Decontaminate(Step):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"named twice: {', '.join(twice)}; fix: give each name=... of its own")
-        return benchmarks
+        return distinct_identities(benchmarks)
 
     @field_validator("template_items")
     @classmethod

@@ -107,6 +107,12 @@ def test_steps_that_would_do_nothing_are_refused(make: object) -> None:
         make()  # type: ignore[operator]
 
 
+def test_test_sets_that_fingerprints_could_not_tell_apart_are_refused() -> None:
+    """One has the name that the other's table of hits goes by."""
+    with pytest.raises(SpecError, match=r"two were called mbpp .*\n  fix: give aka to the one that goes on"):
+        Decontaminate(benchmarks=(TestSet.mbpp("a.jsonl"), TestSet.humaneval("b.jsonl", aka="mbpp")))
+
+
 def test_a_rule_compares_a_signal_with_a_threshold() -> None:
     """With one of three comparisons."""
     rule = Rule(name="long lines", signal="num_chars_line_max", comparison=">", threshold=1000)
