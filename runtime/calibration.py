@@ -16,7 +16,7 @@ import attrs
 
 from compiler import ir
 from compiler import plan as plans
-from compiler.cost.calibration import Calibration, Known
+from compiler.cost.calibration import COMPARABLE, Calibration, Known, Reached
 from compiler.cost.devices import DEVICES, GPUS
 from compiler.cost.estimate import MEMORY_REPEATED, REPEATED
 from compiler.cost.flops import training_flops
@@ -27,23 +27,22 @@ from compiler.cost.walk import VERDICTS, inflow, sources_read, vocabulary
 from compiler.errors import UserError
 from compiler.ir import OPERATORS
 from compiler.plan import Plan, SourceSummary
+from compiler.trainjob import TrainJob
 from runtime.store import MANIFEST, Store
 
 Manifest = Mapping[str, Any]
-COMPARABLE = 0.1  # of the most work: smaller tasks are start-up for the most part, and tell no rate
 
 
 def calibration(store: Store, plan: Plan) -> Calibration:
     """What the store tells of a plan's tasks: of those that are built all, of others the rates of their kind."""
-    known = {
-        task.fingerprint: known_of(found.manifest) for task in plan.tasks if (found := store.find(task.fingerprint))
-    }
+    built = ((task.fingerprint, store.find(task.fingerprint)) for task in plan.tasks)
+    known = {one: known_of(found.manifest) for one, found in built if found and _sound(found.manifest, found.path.name)}
     past = _Past.read(store, plan)
     return Calibration(
         known=known,
         rates=_hulls(past.rates(), REPEATED),
         memory=_hulls(past.memory(), MEMORY_REPEATED),
-        utilization=_hulls(past.utilization(store), REPEATED),
+        utilization=past.utilization(store),
         bytes_per_token=_hulls(past.bytes_per_token(vocabulary(plan)), 1.0),
         processors=os.cpu_count(),
     )
@@ -75,20 +74,24 @@ class _Past:
 
     manifests: dict[str, Manifest]
     operators: dict[str, ir.Operator]
-    sources: dict[str, SourceSummary]
+    sources: dict[tuple[str, str], SourceSummary]
+    """By name and digest, of what the plan reads: the sizes that were noted are those of these files alone."""
     flows: dict[str, Flow] = attrs.field(factory=dict)
 
     @classmethod
     def read(cls, store: Store, plan: Plan) -> _Past:
         """Of tasks of this plan the operator is the plan's, with how it was run; of others it is the manifest's."""
-        manifests = {found["key"]: found for found in _manifests(store)}
+        manifests = dict(_manifests(store))
         planned = {task.fingerprint: task.op for task in plan.tasks}
         operators = {}
         for key, found in manifests.items():
             op = planned.get(found["fingerprint"]) or operator_of(found["preimage"])
             if op is not None:
                 operators[key] = op
-        return cls(manifests, operators, {source.name: source for source in plan.sources})
+        summaries = {source.name: source for source in plan.sources}
+        readers = (reader for op in planned.values() for reader in getattr(op, "readers", ()))
+        sources = {(one.source, one.digest): summaries[one.source] for one in readers if one.source in summaries}
+        return cls(manifests, operators, sources)
 
     def rates(self) -> Iterator[tuple[str, float]]:
         """Seconds of a shard for a unit of its operator's work, of the larger tasks of each operator."""
@@ -109,37 +112,54 @@ class _Past:
             if not isinstance(op, ir.TrainOp):  # that is counted, and depends on the model
                 yield op.op_id, known_of(self.manifests[key]).peak_memory_mb or 0.0
 
-    def utilization(self, store: Store) -> Iterator[tuple[str, float]]:
-        """The share of the peak that training reached, by device and back end."""
+    def utilization(self, store: Store) -> dict[str, tuple[Reached, ...]]:
+        """The share of the peak that each training reached, by device and back end.
+
+        A stage that went on where another attempt was interrupted says how long the last one took, not how much it did.
+        """
+        found: dict[str, list[Reached]] = {}
         for key, op in self.operators.items():
-            if isinstance(op, ir.TrainOp) and (device := _device(store, key)):
-                asked, known = self.manifests[key]["resources"], known_of(self.manifests[key])
-                devices = (asked["cpus"] if device == "cpu" else asked["gpus"]) * asked["nodes"]
-                seconds = (known.seconds or 0.0) - TRAIN_STARTUP
-                if devices and seconds > 0 and known.tokens == op.job.tokens:
-                    yield (
-                        f"{device}/{op.job.backend}",
-                        training_flops(op.job) / (seconds * DEVICES[device].peak * devices),
-                    )
+            told = self.manifests[key]["stats"]
+            whole = told.get("resumed_from_step") == 0
+            if whole and isinstance(op, ir.TrainOp) and told.get("tokens") == op.job.tokens:
+                device = _device(store, key)
+                reached = self._reached(key, op.job, device) if device else None
+                if reached:
+                    found.setdefault(f"{device}/{op.job.backend}", []).append(reached)
+        return {name: tuple(runs) for name, runs in found.items()}
+
+    def _reached(self, key: str, job: TrainJob, device: str) -> Reached | None:
+        """None where it was over before it had begun."""
+        asked, took = self.manifests[key]["resources"], known_of(self.manifests[key]).seconds or 0.0
+        devices, flops = (asked["cpus"] if device == "cpu" else asked["gpus"]) * asked["nodes"], training_flops(job)
+        if took <= TRAIN_STARTUP or not devices:
+            return None
+        share = flops / ((took - TRAIN_STARTUP) * DEVICES[device].peak * devices)
+        return Reached(share=Interval.about(share, REPEATED), flops=flops, parameters=job.model.parameters)
 
     def bytes_per_token(self, vocab_size: int) -> Iterator[tuple[str, Interval]]:
         """Of texts that were encoded with a vocabulary of this size, whatever their language."""
         for key, op in self.operators.items():
-            tokens = self.manifests[key]["stats"].get("tokens")
-            if isinstance(op, ir.Encode) and tokens and self._vocabulary(key) == vocab_size:
-                documents = Interval.exact(self.manifests[key]["stats"]["documents"])
-                text = mean_text(documents, self.inflow(key))
+            stats = self.manifests[key]["stats"]
+            tokens, documents = stats.get("tokens"), stats.get("documents")
+            if isinstance(op, ir.Encode) and tokens and documents and self._vocabulary(key) == vocab_size:
+                text = mean_text(Interval.exact(documents), self.inflow(key))
                 if text.is_known:
                     yield "", text / tokens
 
     def _vocabulary(self, key: str) -> int | None:
-        tokenizer = self.operators.get(self.manifests[key]["inputs"]["tokenizer"][0]["key"])
-        return getattr(tokenizer, "vocab_size", None)
+        tokenizers = [self.operators.get(item["key"]) for item in self.manifests[key]["inputs"].get("tokenizer", ())]
+        return next((getattr(op, "vocab_size", None) for op in tokenizers), None)
 
     def inflow(self, key: str) -> Flow:
-        """What went into a task that was built, as its inputs' manifests count it."""
+        """What went into a task that was built, as its inputs' manifests count it.
+
+        Of files that the plan reads no more, or that have changed, no size is known.
+        """
         op, by_role = self.operators[key], self._by_role(key)
-        read, _ = sources_read(op, by_role, self.sources)
+        readers = ((one.source, one.digest) for one in getattr(op, "readers", ()))
+        sources = {one[0]: self.sources[one] for one in readers if one in self.sources}
+        read, _ = sources_read(op, by_role, sources)
         return inflow(op, by_role, read)
 
     def _by_role(self, key: str) -> dict[str, list[Flow]]:
@@ -197,14 +217,28 @@ def _plain(tree: Any) -> Any:
     return _plain(payload) if tag == "part" else payload
 
 
-def _manifests(store: Store) -> Iterator[Manifest]:
+def _manifests(store: Store) -> Iterator[tuple[str, Manifest]]:
+    """Those that have all that is read of them, each with its key."""
     for path in sorted((store.root / "artifacts").glob(f"*/{MANIFEST}")):
         try:
             found = json.loads(path.read_text())
         except (OSError, ValueError):
             continue
-        if isinstance(found, dict) and {"key", "stats", "shards", "outputs", "inputs", "preimage"} <= found.keys():
-            yield found
+        if _sound(found, path.parent.name):
+            yield path.parent.name, found
+
+
+def _sound(found: Any, key: str) -> bool:
+    """Whether it is this key's manifest, and has what is read of every manifest as it is read."""
+    try:
+        known_of(found)
+        inputs = [item["key"] for items in found["inputs"].values() for item in items]
+        counts = [found["resources"][name] for name in ("cpus", "gpus", "nodes")]
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return False
+    names = [*inputs, found.get("fingerprint")]
+    right = all(isinstance(one, str) for one in names) and all(isinstance(one, int) for one in counts)
+    return right and found.get("key") == key and isinstance(found.get("preimage"), list)
 
 
 def _device(store: Store, key: str) -> str | None:

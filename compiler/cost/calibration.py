@@ -6,6 +6,7 @@ It is read from a store by `runtime.calibration`; nothing here opens a file. No 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 
 import attrs
 
@@ -29,22 +30,51 @@ class Known:
     peak_memory_mb: float | None = None
 
 
+COMPARABLE = 0.1
+"""Of the most work, or of what is planned: less is start-up for the most part, and tells no rate."""
+
+SIMILAR = 2.0
+"""Models of so many times as many parameters, or as few, keep a device as busy."""
+
+
+@attrs.frozen(kw_only=True)
+class Reached:
+    """A training that was run from its first step to its last: the share of the peak, and what it was reached with."""
+
+    share: Interval
+    flops: float
+    parameters: int
+
+
 @attrs.frozen(kw_only=True)
 class Calibration:
     """Facts and rates of past runs.
 
     `known` has built artefacts by the fingerprint of their task. `rates` are seconds of a shard for a unit of its
     operator's work as `time.work` counts it, by `op_id`; `memory` is the peak of a shard in MB (2^20 bytes), likewise.
-    `utilization` is the share of the peak that training reached, by device and back end ("H100/nemo", "cpu/torch").
+    `utilization` has every whole training by device and back end ("H100/nemo", "cpu/torch").
     `bytes_per_token` is by language. `processors` are those of this machine, which shards share where it runs them.
     """
 
     known: Mapping[str, Known] = attrs.field(factory=dict)
     rates: Mapping[str, Interval] = attrs.field(factory=dict)
     memory: Mapping[str, Interval] = attrs.field(factory=dict)
-    utilization: Mapping[str, Interval] = attrs.field(factory=dict)
+    utilization: Mapping[str, tuple[Reached, ...]] = attrs.field(factory=dict)
     bytes_per_token: Mapping[str, Interval] = attrs.field(factory=dict)
     processors: int | None = None
+
+    def reached(self, device: str | None, backend: str, flops: float, parameters: int) -> Interval | None:
+        """The share of the peak that so much work of so large a model has reached; None where no past run is like it.
+
+        Past runs are alike if their model had up to SIMILAR times as many parameters, or as few, and if they did at
+        least COMPARABLE of the work.
+        """
+        alike = [
+            past.share
+            for past in self.utilization.get(f"{device}/{backend}", ())
+            if past.flops >= COMPARABLE * flops and parameters / SIMILAR <= past.parameters <= parameters * SIMILAR
+        ]
+        return reduce(Interval.hull, alike) if alike else None
 
 
 PRIORS = Calibration()

@@ -14,7 +14,7 @@ import attrs
 from compiler import ir
 from compiler.cost.calibration import PRIORS, Calibration
 from compiler.cost.disk import temporary_disk
-from compiler.cost.flops import executed_flops
+from compiler.cost.flops import executed_flops, training_flops
 from compiler.cost.interval import NOTHING, UNKNOWN, Interval, greatest
 from compiler.cost.interval import total as add
 from compiler.cost.memory import FP32, rank_memory
@@ -136,7 +136,7 @@ def _shard_seconds(task: Task, step: Step, place: _Place) -> Interval:
         return STARTUP + Interval.about(known.seconds, REPEATED)
     device = device_of(asked, place.profile.settings(asked.task_class).device)
     if isinstance(op, ir.TrainOp):
-        measured = calibration.utilization.get(f"{device}/{op.job.backend}")
+        measured = calibration.reached(device, op.job.backend, training_flops(op.job), op.job.model.parameters)
         return STARTUP + training_seconds(op.job, asked, device, measured)
     units, rate = work(
         op, Load(documents=step.into.documents, text=step.into.text, tokens=step.into.tokens), task.shards
