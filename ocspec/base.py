@@ -189,9 +189,11 @@ class Spec(BaseModel):
         return str(getattr(self, "aka", "") or getattr(self, "name", ""))
 
     def replace(self, **changes: Any) -> Any:
-        """A copy with some fields changed, checked again like a new object."""
-        values = {name: getattr(self, name) for name in type(self).model_fields}
-        return type(self)(**{**values, **changes})
+        """A copy with some fields changed, checked again like a new object; former names are taken as there."""
+        former = former_names(type(self))
+        changed = {former.get(name, name) for name in changes}
+        kept = {name: getattr(self, name) for name in type(self).model_fields if name not in changed}
+        return type(self)(**kept, **changes)
 
 
 def former_names(cls: type[Spec]) -> dict[str, str]:
@@ -208,18 +210,20 @@ def former_names(cls: type[Spec]) -> dict[str, str]:
 def _by_present_names(
     cls: type[Spec], values: dict[str, Any], origin: Origin | None
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """The values under the names that fields have now. One given under both names is a problem."""
-    old = {name: new for name, new in former_names(cls).items() if name in values}
+    """The values under the names that fields have now. One given under two of its names is a problem."""
+    former = former_names(cls)
+    present, given = {name: value for name, value in values.items() if name not in former}, dict[str, str]()
     problems = []
-    for name, new in old.items():
-        if new in values:
-            path = f"{cls.__name__}.{name}"
-            what = f"is what {new!r} was called, which is given too"
-            problems.append(Problem(what, origin=origin, path=path, fix=f"write {new} only"))
-        else:
-            _warn(f"{cls.__name__}.{name} is called {new!r} now; the old name still works", origin)
-    given_twice = {name for name, new in old.items() if new in values}
-    return {old.get(name, name): value for name, value in values.items() if name not in given_twice}, problems
+    for name in (name for name in values if name in former):
+        new, path = former[name], f"{cls.__name__}.{name}"
+        other = given.setdefault(new, name)
+        if new in values or other != name:
+            what = f"is what {new!r} was called" + ("," if new in values else f", and so is {other!r},")
+            problems.append(Problem(f"{what} which is given too", origin=origin, path=path, fix=f"write {new} only"))
+            continue
+        _warn(f"{path} is called {new!r} now; the old name still works", origin)
+        present[new] = values[name]
+    return present, problems
 
 
 def _warn(what: str, origin: Origin | None) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from ocspec.base import Spec, collect_problems
-from ocspec.editing import Path, edit, refuse, resolve
+from ocspec.base import Origin, Problem, Spec, _calling_line, collect_problems
+from ocspec.editing import Path, _dotted, edit, refuse, resolve
 from ocspec.experiment import Experiment
 
 LONGEST = 80
@@ -32,7 +32,7 @@ def sweep(
     Places are addressed as by `edit`. An arm is called after the experiment, and the shortest telling end of each
     place with its value: `mini-peak_0.001-seed_1`. Values of a place are distinct.
 
-    Raises SpecError for a place that is not there, and for every value that does not hold.
+    Raises SpecError for a place that is not there or is given twice, and for every value that does not hold.
 
     >>> from ocspec.sweeping import arm_name
     >>> arm_name("mini", {("curriculum", "stages", "pretrain", "schedule", "peak"): 3e-4}, {})
@@ -49,14 +49,31 @@ def sweep(
 
 
 def grid(experiment: Experiment, values: Mapping[Any, Sequence[Any]]) -> dict[str, dict[Path, Any]]:
-    """What each arm changes, by the name of the arm; places are looked up once for all arms."""
+    """What each arm changes, by the name of the arm; places are looked up once for all arms.
+
+    Raises SpecError for a place that is given twice, and for the experiment's name.
+    """
     paths = [_parts(experiment, path) for path in values]
+    refuse(list(_unfit(list(values), paths, _calling_line())))
     labels = short_labels(paths)
     arms: dict[str, dict[Path, Any]] = {}
     for combination in product(*values.values()):
         changes: dict[Path, Any] = dict(zip(paths, combination, strict=True))
         arms[_distinct(arm_name(experiment.name, changes, labels), arms)] = changes
     return arms
+
+
+def _unfit(given: Sequence[Path], paths: Sequence[Path], origin: Origin | None) -> Iterator[Problem]:
+    """What makes no grid: a place in two spellings, one of whose values would be lost; the name, which arms have."""
+    first: dict[Path, Path] = {}
+    for path, parts in zip(given, paths, strict=True):
+        other = first.setdefault(parts, path)
+        if parts == ("name",):
+            what, fix = "cannot be swept: each arm has a name of its own already", "sweep what differs"
+            yield Problem(what, origin=origin, path=_dotted(path), fix=fix)
+        elif other != path:
+            what, fix = f"is swept twice, as {_dotted(other)} too", "give all its values in one place"
+            yield Problem(what, origin=origin, path=_dotted(path), fix=fix)
 
 
 def _parts(experiment: Experiment, path: Path) -> Path:

@@ -350,6 +350,28 @@ def test_both_names_of_a_field_at_once_are_refused() -> None:
         Renamed(length=3, size=4)
 
 
+@pytest.mark.filterwarnings(f"ignore::{SpecWarning.__module__}.SpecWarning")
+def test_two_former_names_of_a_field_at_once_are_refused() -> None:
+    """Whichever comes first: no value is lost."""
+    for values in ({"length": 3, "extent": 4}, {"extent": 4, "length": 3}):
+        with pytest.raises(SpecError) as caught:
+            Renamed(**values)
+        (problem,) = caught.value.problems
+        first, second = values
+        assert problem.path == f"Renamed.{second}"
+        assert problem.what == f"is what 'size' was called, and so is {first!r}, which is given too"
+        assert problem.fix == "write size only"
+
+
+@pytest.mark.filterwarnings(f"ignore::{SpecWarning.__module__}.SpecWarning")
+def test_replace_takes_a_former_name_as_a_new_object_does() -> None:
+    """What the object has is replaced, and not given too."""
+    assert Renamed(size=2).replace(length=3) == Renamed(size=3)
+    assert Renamed(size=2).replace(length=3, name="one") == Renamed(size=3, name="one")
+    with pytest.raises(SpecError, match=r"Renamed.length: is what 'size' was called, which is given too"):
+        Renamed(size=2).replace(length=3, size=4)
+
+
 def test_a_misspelt_former_name_is_told_the_present_one() -> None:
     """The new name, not the old."""
     with pytest.raises(SpecError, match="did you mean 'size'"):

@@ -58,3 +58,20 @@ def test_what_is_wrong_is_said_once_for_all_arms() -> None:
         "should be a valid number (got 'two')",
         "should be greater than 0 (got -3)",
     ]
+
+
+def test_one_place_in_two_spellings_is_refused() -> None:
+    """The first values would be lost."""
+    with pytest.raises(SpecError) as error:
+        sweep(whole(), {"one.seed": (1, 2), "curriculum.stages.one.seed": (3,), "model.num_layers": (1,)})
+    (problem,) = error.value.problems
+    assert (problem.path, problem.what) == ("curriculum.stages.one.seed", "is swept twice, as one.seed too")
+    assert problem.fix == "give all its values in one place"
+
+
+def test_the_name_is_no_place_to_sweep() -> None:
+    """Arms are called after what they change; experiments that differ in nothing else are one."""
+    with pytest.raises(SpecError) as error:
+        sweep(whole(), {"name": ("a", "b")})
+    (problem,) = error.value.problems
+    assert (problem.path, problem.what) == ("name", "cannot be swept: each arm has a name of its own already")
