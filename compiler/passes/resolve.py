@@ -73,25 +73,34 @@ def format_of(source: Source | TestSet) -> str:
 def source_digests(draft: Draft) -> dict[str, str]:
     """What tells the content of each source that is made of files: see `content_digest`."""
     return {
-        name: _known_by(draft, source, name) for source in sources_of(draft.experiment) for name in _files_of(source)
+        _called(source, source.name, part): content_digest(draft, source, part)
+        for source in sources_of(draft.experiment)
+        for part in _files_of(source)
     }
 
 
 def _files_of(source: Source | TestSet) -> dict[str, tuple[str, str]]:
-    """Format and path by name: a crawl's seed pages stand beside it as NAME/seed, test sets as test-set/NAME."""
+    """Format and path of each part: a crawl has its seed pages beside its pages."""
     if isinstance(source, TestSet):
-        return {f"{TEST_SET}/{source.name}": (source.format, source.path)}
+        return {"": (source.format, source.path)}
     if isinstance(source, WebRecall):
-        return {source.name: ("parquet", source.pages), f"{source.name}/{SEED}": ("parquet", source.seed)}
+        return {"": ("parquet", source.pages), SEED: ("parquet", source.seed)}
     if path := getattr(source, "path", None):
-        return {source.name: (source.format if isinstance(source, Instructions) else format_of(source), path)}
+        return {"": (source.format if isinstance(source, Instructions) else format_of(source), path)}
     return {}
+
+
+def _called(source: Source | TestSet, name: str, part: str) -> str:
+    """What a part of a source is called, of which `name` is the present or the lasting name."""
+    whole = f"{name}/{part}" if part else name
+    return f"{TEST_SET}/{whole}" if isinstance(source, TestSet) else whole
 
 
 def _look_at(source: Source | TestSet, draft: Draft) -> dict[str, SourceStats]:
     """What can be seen of a source, else what a lock knows of it."""
     found = {}
-    for name, (form, path) in _files_of(source).items():
+    for part, (form, path) in _files_of(source).items():
+        name = _called(source, source.name, part)
         try:
             found[name] = describe(form, locate(path, draft.base), name=name)
         except UserError:
@@ -108,14 +117,7 @@ def content_digest(draft: Draft, source: Source | TestSet, part: str = "") -> st
     Unseen, a source is known by its name and declared revision: two of one revision, or of none, are two.
     `part` is that of a source which has several, such as `SEED`.
     """
-    name = f"{source.name}/{part}" if part else source.name
-    if isinstance(source, TestSet):
-        name = f"{TEST_SET}/{name}"
-    return _known_by(draft, source, name)
-
-
-def _known_by(draft: Draft, source: Source | TestSet, name: str) -> str:
-    stats = draft.sources.get(name)
+    if stats := draft.sources.get(_called(source, source.name, part)):
+        return stats.digest
     revision = source.declared.revision if source.declared else ""
-    lasting = name.replace(source.name, source.identity_name, 1) if source.aka else name
-    return stats.digest if stats else f"declared:{lasting}@{revision}"
+    return f"declared:{_called(source, source.identity_name, part)}@{revision}"

@@ -62,6 +62,13 @@ def test_a_renamed_object_keeps_its_identity_by_aka(compiled: Compiled, old: str
     assert fingerprints(compiled(renamed[1])) == fingerprints(before)
 
 
+def test_a_renamed_test_set_that_is_not_here_keeps_what_it_is_known_by(compiled: Compiled) -> None:
+    """Also where its new name is part of what such names begin with."""
+    text = SPEC.replace('mbpp("items.jsonl"', 'mbpp("gone.jsonl", declared=Declared(revision="r1"){more}')
+    renamed = compiled(text.replace("{more}", ', name="test", aka="mbpp"'))
+    assert fingerprints(renamed) == fingerprints(compiled(text.replace("{more}", "")))
+
+
 @pytest.mark.parametrize("old", ["base", "tune", "bits_per_byte", "small"])
 def test_names_of_stages_and_evaluations_enter_nothing(compiled: Compiled, old: str) -> None:
     """They are for people; no aka is needed."""
