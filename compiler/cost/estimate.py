@@ -21,8 +21,10 @@ from compiler.cost.memory import FP32, rank_memory
 from compiler.cost.size import Size
 from compiler.cost.time import LOADING, STARTUP, Load, device_of, scoring_seconds, training_seconds, work
 from compiler.cost.walk import Step, walk
-from compiler.plan import Plan, Task
-from compiler.profile import Profile
+from compiler.emit.sbatch import request, spread_devices
+from compiler.packing import pack
+from compiler.plan import Plan, Resources, Task
+from compiler.profile import Profile, Settings
 
 HOUR = 3600.0
 MIB = 1 << 20
@@ -108,21 +110,31 @@ class _Place:
 
 
 def _estimate(task: Task, step: Step, place: _Place) -> Estimate:
-    op, asked = task.op, task.resources
+    op, given = task.op, _allocated(task.resources, place.profile)
     shard = _shard_seconds(task, step, place)
-    hours = shard * (task.shards * asked.nodes / HOUR)
+    hours = shard * (task.shards * given.nodes / HOUR)
     return Estimate(
         documents=step.into.documents.whole(),
         bytes_read=step.bytes_read.whole(),
         bytes_written=step.out.written.whole(),
         tokens=step.out.tokens.whole() if isinstance(op, WITH_TOKENS) else NOTHING,
         flops=Interval.exact(executed_flops(op.job)) if isinstance(op, ir.TrainOp) else _scoring_flops(op, place),
-        gpu_hours=hours * asked.gpus,
-        cpu_hours=hours * asked.cpus,
+        gpu_hours=hours * given.gpus,
+        cpu_hours=hours * given.cpus,
         seconds=shard * _waves(task, place),
-        memory_mb=_memory(task, place),
+        memory_mb=_memory(task, given.memory_mb, place),
         disk_mb=_disk(task, step),
     )
+
+
+def _allocated(asked: Resources, profile: Profile) -> Resources:
+    """What a task is given: on a cluster the profile's figures go before its own, as in its batch script."""
+    if profile.dispatch != "slurm":
+        return asked
+    settings = profile.settings(asked.task_class)
+    spread, options = spread_devices(asked, settings.gpus_per_node), request(asked, settings)
+    cpus = options["cpus_per_task"] * options["ntasks_per_node"]
+    return attrs.evolve(spread, cpus=cpus, memory_mb=settings.memory_mb or spread.memory_mb)
 
 
 # ---------------------------------------------------------------- time
@@ -152,16 +164,22 @@ def _waves(task: Task, place: _Place) -> Interval:
     """How many times one shard's wall time a task takes: its shards over those that run at once."""
     if task.shards == 1:
         return Interval.exact(1)
-    limit = place.profile.settings(task.resources.task_class).max_parallel_shards or task.shards
     if place.profile.dispatch == "inline":
         return Interval.exact(task.shards)
     if place.profile.dispatch == "slurm":
-        return Interval.exact(math.ceil(task.shards / limit))
+        return Interval.exact(_turns(task, place.profile.settings(task.resources.task_class)))
     processors = place.profile.workers or place.calibration.processors
     if processors is None:
         return Interval(1, task.shards)
     at_once = min(task.shards, max(1, processors // min(task.resources.cpus, processors)))
     return Interval.exact(math.ceil(task.shards / at_once))
+
+
+def _turns(task: Task, settings: Settings) -> int:
+    """The same of an array: those that share a job run one after another, and no more jobs at once than it may have."""
+    jobs = pack(range(task.shards), task.resources.seconds, settings.shards_per_job or 0, settings.minutes)
+    limit = settings.max_parallel_shards or len(jobs)
+    return max(map(len, jobs)) * math.ceil(len(jobs) / limit)
 
 
 def _scoring_flops(op: ir.Operator, place: _Place) -> Interval:
@@ -174,10 +192,10 @@ def _scoring_flops(op: ir.Operator, place: _Place) -> Interval:
 # ---------------------------------------------------------------- memory and disk
 
 
-def _memory(task: Task, place: _Place) -> Interval:
-    """Of one shard or rank. A GPU's holds at least what the formulae say; others no more than they ask for.
+def _memory(task: Task, given_mb: int, place: _Place) -> Interval:
+    """Of one shard or rank. A GPU's holds at least what the formulae say; others no more than they are given.
 
-    Past runs of an operator tell how little it takes, and whether it may take more than it asks for.
+    Past runs of an operator tell how little it takes, and whether it may take more than that.
     """
     op, asked, calibration = task.op, task.resources, place.calibration
     known = calibration.known.get(task.fingerprint)
@@ -194,7 +212,7 @@ def _memory(task: Task, place: _Place) -> Interval:
         return process if op.job.backend == "torch" else process.or_more()
     measured = calibration.memory.get(op.op_id)
     least = measured.low if measured else SMALLEST_WORKER_MB
-    return Interval(min(least, asked.memory_mb), max(asked.memory_mb, measured.high if measured else 0))
+    return Interval(min(least, given_mb), max(given_mb, measured.high if measured else 0))
 
 
 def _disk(task: Task, step: Step) -> Interval:

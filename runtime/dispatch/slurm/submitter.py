@@ -9,9 +9,9 @@ from pathlib import Path
 import attrs
 
 from compiler.errors import UserError
+from compiler.packing import pack
 from compiler.plan import Resources
 from compiler.profile import Profile, Settings
-from runtime.dispatch.packing import pack
 from runtime.dispatch.slurm import ledger, submission
 from runtime.dispatch.slurm.choice import Choice, Part
 from runtime.dispatch.slurm.client import Patience, Unanswered, scancel

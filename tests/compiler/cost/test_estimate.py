@@ -67,7 +67,7 @@ def test_the_plans_own_seconds_lie_inside(declared: Plan, full_scale: dict[str, 
     Packing is planned for three bytes a token, and estimated for the tokens that are declared.
     """
     for one in (declared, *full_scale.values()):
-        found = estimate(one, Profile(dispatch="slurm"))
+        found = estimate(one, Profile(dispatch="slurm", shards_per_job=1))
         for task in one.tasks:
             if task.resources.seconds is not None and not isinstance(task.op, ir.Pack):
                 assert found[task.id].seconds.low <= task.resources.seconds
@@ -129,6 +129,50 @@ def test_shards_run_in_waves(declared: Plan) -> None:
     assert estimate(declared)["code/sign"].seconds == Interval(at_once.low, in_turn.high)
     limited = Profile(dispatch="slurm", max_parallel_shards=1)
     assert estimate(declared, limited)["code/sign"].seconds == in_turn
+
+
+def test_short_shards_of_a_cluster_share_jobs(mini: Experiment, tmp_path: Path) -> None:
+    """Those of a job run one after another: as many as the submitter packs, or as the profile says."""
+    source = Parquet(name="big", path="a/*.parquet", declared=Declared(bytes=7 * 10**9, documents=10**6))
+    data = (mini.data[0].replace(sources=(source,)), *mini.data[1:])
+    many = compile_experiment(mini.replace(data=data), tmp_path, shards=3_200)
+    (seconds,) = {task.resources.seconds for task in many.tasks if task.id == "code/sign"}
+    assert 1 <= seconds <= 2
+    alone, packed, seven, in_turn = (
+        estimate(many, Profile(dispatch="slurm", **settings))["code/sign"].seconds
+        for settings in (
+            {"shards_per_job": 1},
+            {},
+            {"shards_per_job": 7},
+            {"shards_per_job": 7, "max_parallel_shards": 10},
+        )
+    )
+    assert packed == alone * 100  # 32 jobs, the fewest that so many shards are packed into
+    assert seven == alone * 7
+    assert in_turn == seven * 46  # 458 jobs, ten at a time
+
+
+def test_a_cluster_gives_what_its_profile_says(declared: Plan) -> None:
+    """In place of what the plan asks for: hours are of what is allocated, and memory is no more than that."""
+    asked = declared.task("code/sign").resources
+    settings = {"cpus": 3 * asked.cpus, "memory_mb": 5 * asked.memory_mb}
+    plain, more, here = (
+        estimate(declared, profile)["code/sign"]
+        for profile in (Profile(dispatch="slurm"), Profile(dispatch="slurm", **settings), Profile(**settings))
+    )
+    assert more.cpu_hours.high == pytest.approx(plain.cpu_hours.high * 3)
+    assert more.memory_mb == Interval(plain.memory_mb.low, 5 * asked.memory_mb)
+    assert (here.cpu_hours, here.memory_mb) == (plain.cpu_hours, plain.memory_mb)
+
+
+def test_hours_of_nodes_with_other_numbers_of_devices(full_scale: dict[str, Plan]) -> None:
+    """The same devices on twice as many nodes, each with the processors that the profile says."""
+    task = full_scale["8b"].task("pretrain/train")
+    profile = Profile(dispatch="slurm", gpus_per_node=task.resources.gpus // 2, cpus=12)
+    plain, spread = (estimate(full_scale["8b"], one)[task.id] for one in (Profile(dispatch="slurm"), profile))
+    assert spread.gpu_hours == plain.gpu_hours
+    assert spread.seconds == plain.seconds
+    assert spread.cpu_hours.high == pytest.approx(spread.seconds.high / 3600 * 2 * task.resources.nodes * 12)
 
 
 def test_totals_and_the_critical_path(declared: Plan) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.dispatch.packing import PACK_SECONDS, pack
+from compiler.packing import PACK_SECONDS, pack
 
 SHARDS = st.lists(st.integers(0, 10**6), unique=True, max_size=200)
 SECONDS = st.none() | st.floats(0, 10**6)
