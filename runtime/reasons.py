@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -145,7 +146,7 @@ class _Looking:
     def _may_be_cut_off(self, task: Task) -> bool:
         """Whether the same operator has made something of inputs that differ in nothing that is known of them."""
         operator, known = operator_of(task.preimage), _by_role(task, self._built)
-        return any(e.operator == operator and _fits(known, e) for e in self._inventory.of(task.id))
+        return any(e.operator == operator and _fits(known, e, task.op.unordered) for e in self._inventory.of(task.id))
 
     # ------------------------------------------------------------ reasons
 
@@ -196,7 +197,7 @@ class _Looking:
 
     def _pairs(self, task: Task, manifest: Mapping[str, Any]) -> Iterator[tuple[_Read | None, Input | None]]:
         """Inputs that differ, as they were and as they are: in the same role those of one name, then the rest."""
-        was, now = _reads(manifest), list(task.inputs)
+        was, now = list(self._reads(task, manifest)), list(task.inputs)
         for item in task.inputs:
             same = next((old for old in was if old.role == item.role and self._is_same(item, old)), None)
             if same is not None:
@@ -222,6 +223,26 @@ class _Looking:
             return bool(built.manifest["digest"] == old.digest)
         return self._tasks[item.task].fingerprint == old.fingerprint
 
+    def _reads(self, task: Task, manifest: Mapping[str, Any]) -> Iterator[_Read]:
+        """What an artefact was made of: as the run found it, with the fingerprints that the plan knew it by."""
+        fingerprints = {role[1]: [one[1] for one in ids[1]] for role, ids in manifest["plan_preimage"][2][1]}
+        for role, found in manifest["inputs"].items():
+            known = fingerprints.get(role, [])
+            if role in task.op.unordered:
+                known = self._as_read(found, known)
+            for one, fingerprint in zip(found, known, strict=True):
+                yield _Read(role=role, task=one["task"], key=one["key"], digest=one["digest"], fingerprint=fingerprint)
+
+    def _as_read(self, found: list[Any], known: list[str]) -> list[str]:
+        """Fingerprints that a pre-image has sorted, in the order of what was read: by what each artefact says.
+
+        Those of artefacts that were cut off, which say another, stand in for these as they come.
+        """
+        manifests = [self._manifest(one["key"]) for one in found]
+        own = [manifest["fingerprint"] if manifest else "" for manifest in manifests]
+        rest = iter([fingerprint for fingerprint in known if fingerprint not in own])
+        return [fingerprint if fingerprint in known else next(rest, "") for fingerprint in own]
+
     def _manifest(self, key: str) -> dict[str, Any] | None:
         """None for one that does not say of which plan it is."""
         if key not in self._manifests:
@@ -244,16 +265,6 @@ class _Read:
 
 
 _nobody = _Read(role="", task="", key="", digest="", fingerprint="")
-
-
-def _reads(manifest: Mapping[str, Any]) -> list[_Read]:
-    """What an artefact was made of: as the run found it, with the fingerprints that the plan knew it by."""
-    fingerprints = {role[1]: [one[1] for one in ids[1]] for role, ids in manifest["plan_preimage"][2][1]}
-    return [
-        _Read(role=role, task=one["task"], key=one["key"], digest=one["digest"], fingerprint=fingerprint)
-        for role, found in manifest["inputs"].items()
-        for one, fingerprint in zip(found, fingerprints.get(role, ()), strict=True)
-    ]
 
 
 def _with_default(task: Task, path: str, before: Any, after: Any) -> Change:
@@ -293,12 +304,15 @@ def _by_role(task: Task, built: Mapping[str, Artifact]) -> dict[str, list[str | 
     return roles
 
 
-def _fits(known: Mapping[str, list[str | None]], entry: Entry) -> bool:
-    if known.keys() != entry.inputs.keys():
+def _fits(known: Mapping[str, list[str | None]], entry: Entry, unordered: frozenset[str]) -> bool:
+    """Whether an artefact was made of as many inputs, and of all that are known: each in its place, or in any."""
+    if {role: len(now) for role, now in known.items()} != {role: len(was) for role, was in entry.inputs.items()}:
         return False
-    pairs = [(now, entry.inputs[role]) for role, now in known.items()]
     return all(
-        len(now) == len(was) and all(n in {None, w} for n, w in zip(now, was, strict=True)) for now, was in pairs
+        not Counter(filter(None, now)) - Counter(entry.inputs[role])
+        if role in unordered
+        else all(n in {None, w} for n, w in zip(now, entry.inputs[role], strict=True))
+        for role, now in known.items()
     )
 
 

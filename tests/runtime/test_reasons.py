@@ -187,6 +187,41 @@ def test_compared_is_the_nearest_of_what_was_built(bench: Workbench) -> None:
     assert [c.changes for c in found["code/sign"].reason.causes] == [(("admit.max_bytes", "8000000", "6000000"),)]
 
 
+def three(bench: Workbench, apart: int, *, names: tuple[str, ...] = ("apart", "third", "code")) -> Experiment:
+    """Three data sets of one corpus: each drops the twins of what the two others hold out, in whatever order."""
+    code = tiny(bench.corpus).data[0].replace(steps=(Admit(),))
+    sizes = {"apart": apart, "third": 7_000_000, "code": 8_000_000}
+    data = tuple(code.replace(name=name, steps=(Admit(max_bytes=sizes[name]),)) for name in names)
+    data = tuple(
+        one.replace(sources=tuple(source.replace(name=f"{one.name}-files") for source in one.sources)) for one in data
+    )
+    experiment = tiny(bench.corpus)
+    curriculum = experiment.curriculum.replace(stages=experiment.curriculum.stages[:1])
+    return experiment.replace(data=data, instructions=(), curriculum=curriculum, evaluations=())
+
+
+def test_where_inputs_have_no_order_each_is_compared_with_what_it_was(workbench: Workbench) -> None:
+    """Pre-images have their fingerprints sorted, manifests what was read in the plan's order."""
+    for apart in range(20_000, 20_100):
+        plan, path = workbench.compile(three(workbench, apart))
+        if plan.task("apart/sign").fingerprint > plan.task("third/sign").fingerprint:
+            break
+    assert [i.task for i in plan.task("code/hold-out").inputs if i.role == "held"] == ["apart/sign", "third/sign"]
+    workbench.run(plan, path, until="code/hold-out")
+    other, path = workbench.compile(three(workbench, 60_000))
+    workbench.run(other, path, until="apart/sign")
+    one = {one.task.id: one for one in outlook(other, workbench.store)}["code/hold-out"]
+    assert one.reason.causes == (Cause("apart/sign", (("admit.max_bytes", str(apart), "60000"),)),)
+
+
+def test_what_has_no_order_may_be_cut_off_in_any(workbench: Workbench) -> None:
+    plan, path = workbench.compile(three(workbench, 5_000_000))
+    workbench.run(plan, path, until="code/hold-out")
+    turned, _ = workbench.compile(three(workbench, 60_000, names=("third", "apart", "code")))
+    one = {one.task.id: one for one in outlook(turned, workbench.store)}["code/hold-out"]
+    assert (one.action, one.waits_for) == ("may cut off", ("apart/sign",))
+
+
 # ---------------------------------------------------------------- the inventory
 
 
