@@ -54,8 +54,9 @@ class Cause:
 class TaskDiff:
     """What a difference means for one task, and because of what.
 
-    `causes` are its own or, if it has none, those of the tasks that it reads, `through`. `earliest` is the first task
-    of the plan from which a difference reaches this one; it may be this one.
+    `causes` are the spec's own for it or, if there are none, what no spec tells, such as that a file was edited, before
+    those of the tasks that it reads, `through`. `earliest` is the first task of the plan from which a difference
+    reaches this one; it may be this one.
     """
 
     id: str
@@ -97,9 +98,10 @@ class PlanDiff:
         False
         """
         globs = [form for pattern in patterns for form in (pattern, f"*.{pattern}")]
-        ignored = tuple(one for one in self.changes if any(fnmatchcase(one.path, form) for form in globs))
-        kept = tuple(one for one in self.changes if one not in ignored) if ignored else self.changes
-        return attrs.evolve(self, changes=kept, ignored=(*self.ignored, *ignored))
+        kept, ignored = [], [*self.ignored]
+        for one in self.changes:
+            (ignored if any(fnmatchcase(one.path, form) for form in globs) else kept).append(one)
+        return attrs.evolve(self, changes=tuple(kept), ignored=tuple(ignored))
 
 
 def diff_plans(before: Plan, after: Plan) -> PlanDiff:
@@ -200,7 +202,8 @@ def _tasks(before: Plan, after: Plan, changes: tuple[Change, ...]) -> Iterator[T
     known = {task.fingerprint for task in before.tasks}
     order = {task.id: number for number, task in enumerate(after.tasks)}
     found: dict[str, TaskDiff] = {}
-    only_inputs, below, union = _only_inputs(before, after), _Places(changes), _Union()
+    only_inputs, below, union = _only_inputs(before, after), _Places(_semantic(changes)), _Union()
+    beside = _Places([change for change in changes if change.change_class == "execution"])
     for task in after.tasks:
         if task.fingerprint in known:
             yield TaskDiff(id=task.id, action="reuse")
@@ -209,6 +212,9 @@ def _tasks(before: Plan, after: Plan, changes: tuple[Change, ...]) -> Iterator[T
         same = only_inputs(task)
         own = () if same else below.causes(task)
         causes = own or union.of([found[upstream].causes for upstream in through])
+        if not own and not same:
+            untold = _untold(old.get(task.id), task, causes)
+            causes = (*beside.causes(task), *untold, *causes) if untold else causes
         if not causes and not same:
             causes = own = _by_preimage(old.get(task.id), task)
         early = [found[upstream].earliest for upstream in through]
@@ -237,7 +243,8 @@ def _removed(before: Plan, after: Plan, below: _Places, union: _Union) -> Iterat
 def _only_inputs(before: Plan, after: Plan) -> Callable[[Task], bool]:
     """A test: whether a task's operator is as before and on the same inputs, and only what those hold may differ.
 
-    An input is the same under its name, or under another name if its fingerprint is.
+    An input is the same under its name, or under another name if its fingerprint is. Of roles without an order those of
+    one name are compared.
     """
     old, new = ({task.id: task for task in plan.tasks} for plan in (before, after))
 
@@ -249,9 +256,14 @@ def _only_inputs(before: Plan, after: Plan) -> Callable[[Task], bool]:
         was = old.get(task.id)
         if was is None or was.preimage[1] != task.preimage[1] or len(was.inputs) != len(task.inputs):
             return False
-        return all(map(same, was.inputs, task.inputs))
+        return all(map(same, _in_order(was), _in_order(task)))
 
     return only_inputs
+
+
+def _in_order(task: Task) -> list[Input]:
+    """A task's inputs by role; those of a role without an order by their tasks."""
+    return sorted(task.inputs, key=lambda one: (one.role, one.task if one.role in task.op.unordered else ""))
 
 
 def _by_preimage(was: Task | None, task: Task) -> tuple[Cause, ...]:
@@ -264,11 +276,29 @@ def _by_preimage(was: Task | None, task: Task) -> tuple[Cause, ...]:
     )
 
 
+def _untold(was: Task | None, task: Task, inherited: Sequence[Cause]) -> tuple[Cause, ...]:
+    """What differs in a task itself and follows from no change of a spec upstream: its files, its operator's version.
+
+    Other fields may follow from one, as the rate that an anneal starts at. What its inputs bring is not told again.
+    """
+    known = [(cause.before, cause.after) for cause in inherited]
+    return tuple(
+        cause
+        for cause in _by_preimage(was, task)
+        if cause.path == "kind" or cause.path.rpartition(".")[2] == "digest"
+        if (cause.before, cause.after) not in known
+    )
+
+
+def _semantic(changes: Sequence[Change]) -> list[Change]:
+    return [change for change in changes if change.change_class not in {"execution", "doc"}]
+
+
 class _Places:
-    """The semantic changes by their places, so that those of one task are found without looking at all."""
+    """Changes by their places, so that those of one task are found without looking at all."""
 
     def __init__(self, changes: Sequence[Change]) -> None:
-        self._changes = [change for change in changes if change.change_class not in {"execution", "doc"}]
+        self._changes = changes
         places = [(change.path.removesuffix(ORDER), number) for number, change in enumerate(self._changes)]
         self._sorted = sorted(places)
         self._at: dict[str, list[int]] = {}
@@ -316,7 +346,7 @@ class _Union:
 
 def to_json(diff: PlanDiff) -> dict[str, Any]:
     """The difference as versioned plain data. Causes stand once, under the task that differs by itself."""
-    own = {cause.task: task.causes for task in diff.tasks for cause in task.causes if cause.task == task.id}
+    own = {task.id: [cause for cause in task.causes if cause.task == task.id] for task in diff.tasks}
     return {
         "format_version": 1,
         "kind": "diff",
@@ -325,6 +355,7 @@ def to_json(diff: PlanDiff) -> dict[str, Any]:
         "causes": {
             task: [attrs.asdict(cause, recurse=False, filter=attrs.filters.exclude("task")) for cause in causes]
             for task, causes in own.items()
+            if causes
         },
         "tasks": [
             {
