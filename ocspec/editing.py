@@ -128,8 +128,23 @@ def resolve(spec: Spec, path: Path, adding: Any = REMOVED) -> Parts:
     Raises LookupError with what is wrong and, behind `; fix: `, what was meant.
     """
     if isinstance(path, tuple):
-        return path
-    name, order = (path.removesuffix(ORDER), ORDER) if path.endswith(ORDER) else (path, "")
+        order = path[-1:] == (ORDER,)
+        name: Path = path[:-1] if order else path
+    else:
+        order = path.endswith(ORDER)
+        name = path.removesuffix(ORDER)
+    parts = _place(spec, name, REMOVED if order else adding)
+    if order and not is_keyed(at(spec, parts)):
+        raise LookupError("has no children in an order; fix: change what stands there")
+    return (*parts, ORDER) if order else parts
+
+
+def _place(spec: Spec, name: Path, adding: Any) -> Parts:
+    """`resolve` without an order."""
+    if isinstance(name, tuple):
+        if not name or not _leads(spec, name, adding):
+            raise LookupError(f"there is no such place; fix: {_hint(spec, _dotted(name))}")
+        return name
     parts = _exact(spec, name) or _added(spec, name, adding)
     if parts is None:
         ending = [place for place, _ in places(spec) if _dotted(place).endswith(f".{name}")]
@@ -138,7 +153,24 @@ def resolve(spec: Spec, path: Path, adding: Any = REMOVED) -> Parts:
         if not ending:
             raise LookupError(f"there is no such place; fix: {_hint(spec, name)}")
         parts = ending[0]
-    return (*parts, order) if order else parts
+    return parts
+
+
+def _leads(value: Any, parts: Parts, new: Any) -> bool:
+    """Whether there is something at the end of the parts, or the new value can be added there."""
+    for part in parts[:-1]:
+        below = children(value)
+        if part not in below:
+            return False
+        value = below[part]
+    return parts[-1] in children(value) or _can_hold(value, parts[-1], new)
+
+
+def _can_hold(value: Any, name: str, new: Any) -> bool:
+    """Whether something new can stand below a value: an entry of a mapping, or a child under its own key."""
+    if isinstance(value, Mapping):
+        return new is not REMOVED
+    return is_keyed(value) and isinstance(new, Spec) and new.key in (name, name.rpartition("#")[0])
 
 
 def _exact(value: Any, path: str) -> Parts | None:
@@ -160,10 +192,7 @@ def _added(value: Any, path: str, new: Any) -> Parts | None:
         rest = _added(below[name], path[len(name) + 1 :], new)
         if rest is not None:
             return (name, *rest)
-    if isinstance(value, Mapping) and new is not REMOVED:
-        return (path,)
-    fits = isinstance(new, Spec) and path.partition("#")[0] == new.key
-    return (path,) if is_keyed(value) and fits else None
+    return (path,) if _can_hold(value, path, new) else None
 
 
 def _hint(spec: Spec, path: str) -> str:
@@ -244,8 +273,18 @@ def _apply(value: Any, tree: Any, parts: Parts, origin: Origin | None) -> Any:
         below[name] = _apply(below.get(name), change, (*parts, name), origin)
     below = {name: item for name, item in below.items() if item is not REMOVED}
     if order is not None:
-        below = {name: below[name] for name in order.value}
+        below = _in_order(below, order.value, (*parts, ORDER), origin)
     return tuple(below.values()) if isinstance(value, tuple) else below
+
+
+def _in_order(below: dict[str, Any], order: Any, parts: Parts, origin: Origin | None) -> dict[str, Any]:
+    """Children in another order; one that is not of all of them, each once, is a problem."""
+    if isinstance(order, list | tuple) and sorted(map(repr, order)) == sorted(map(repr, below)):
+        return {name: below[name] for name in order}
+    fix = f"give all of {', '.join(below)}"
+    what = "does not name each of its children once"
+    refuse([Problem(what, origin=origin or _calling_line(), path=_dotted(parts), fix=fix)])
+    return below
 
 
 def _written(own: Origin | None, holder: Origin) -> Origin:

@@ -151,6 +151,53 @@ def test_a_child_is_added_under_its_own_key_only() -> None:
     assert what == "there is no such place"
 
 
+@pytest.mark.parametrize(
+    ("path", "order", "what"),
+    [
+        ("evaluations (order)", ("bits_per_byte",), "does not name each of its children once"),
+        ("evaluations (order)", ("bits_per_byte", "humaneval", "humaneval"), "does not name each of its children once"),
+        ("evaluations (order)", ("bits_per_byte", "human"), "does not name each of its children once"),
+        ("evaluations (order)", 3, "does not name each of its children once"),
+        ("one.seed (order)", (3,), "has no children in an order"),
+        ("one.schedule (order)", ("peak",), "has no children in an order"),
+        (("curriculum", "stages", "one", "seed", " (order)"), (3,), "has no children in an order"),
+    ],
+)
+def test_an_order_is_one_of_all_children(path: Any, order: Any, what: str) -> None:
+    """None is lost, and nothing else has one."""
+    spec = edit(whole(), {"evaluations.humaneval": HumanEval()})
+    ((where, found, fix),) = problems_of({path: order}, spec)
+    assert where.endswith(" (order)")
+    assert found == what
+    assert fix == ("give all of bits_per_byte, humaneval" if "each" in what else "change what stands there")
+
+
+def test_the_order_is_that_of_what_is_left_and_added() -> None:
+    """Children that come or go with it count."""
+    spec = edit(whole(), {"evaluations.humaneval": HumanEval(), "evaluations (order)": ("humaneval", "bits_per_byte")})
+    assert [evaluation.key for evaluation in spec.evaluations] == ["humaneval", "bits_per_byte"]
+    spec = edit(spec, {"evaluations.humaneval": REMOVED, "evaluations (order)": ("bits_per_byte",)})
+    assert [evaluation.key for evaluation in spec.evaluations] == ["bits_per_byte"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("curriculum", "stages", "one", "shedule", "peak"), 1),
+        (("curriculum", "stages", "one", "seed", "more"), 1),
+        (("curriculum", "stages", "third", "seed"), 1),
+        (("evaluations", "humaneval"), REMOVED),
+        (("evaluations", "other"), HumanEval()),
+        (("model", "layers"), 1),
+        ((), whole()),
+    ],
+)
+def test_a_tuple_of_parts_leads_somewhere_too(path: tuple[str, ...], value: Any) -> None:
+    """Nothing is removed where nothing is, and a part that is not there is not made up."""
+    ((where, what, _),) = problems_of({path: value})
+    assert (where, what) == (".".join(path), "there is no such place")
+
+
 def test_where_problems_are_collected_they_are_noted() -> None:
     """As a spec file's are: all of them, and not the first."""
     with collect_problems() as problems:
