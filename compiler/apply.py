@@ -125,7 +125,7 @@ def _shape(value: Any, names: set[str]) -> tuple[str, list[tuple[str, Any]] | No
     """How a value is written: what opens it, its items with what stands before each, what closes it."""
     if isinstance(value, Spec):
         kind = type(value).__name__
-        if kind not in ocspec.__all__:
+        if getattr(ocspec, kind, None) is not type(value):
             raise UserError(
                 f"a {kind} stands in the difference, which `ocspec` does not export", fix="write it by hand"
             )

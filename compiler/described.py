@@ -13,7 +13,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 from compiler.errors import UserError
-from ocspec.base import Spec, concrete_kinds
+from ocspec.base import Problem, Spec, SpecError, concrete_kinds, former_names
 from ocspec.experiment import Experiment
 from ocspec.schema import parts
 
@@ -21,10 +21,14 @@ from ocspec.schema import parts
 def experiment_of(described: dict[str, Any]) -> Experiment:
     """The experiment that `describe` described: `experiment_of(describe(x)) == x`.
 
-    Raises UserError for a kind of object that this version's language does not have, SpecError for values that it
-    does not take.
+    Fields that have been renamed since go by the names that they have now. Raises UserError for a kind of object that
+    this version's language does not have, SpecError for fields that it does not have and values that it does not take.
     """
-    made = _spec(described)
+    try:
+        made = _spec(described)
+    except SpecError as error:
+        placeless = [Problem(one.what, origin=None, path=one.path, fix=one.fix) for one in error.problems]
+        raise SpecError(placeless) from None
     assert isinstance(made, Experiment), type(made)
     return made
 
@@ -34,9 +38,13 @@ def _spec(described: dict[str, Any]) -> Spec:
     if cls is None:
         what = f"the spec holds a {described['kind']}, which this ocspec does not have"
         raise UserError(what, fix="compile the spec again")
-    known = cls.model_fields
-    fields = {name: value for name, value in described["fields"].items() if name in known}
-    return cls(**{name: _value(value, known[name].annotation) for name, value in fields.items()})
+    known, present = cls.model_fields, former_names(cls)
+    fields = {present.get(name, name): value for name, value in described["fields"].items()}
+    made = cls(
+        **{name: _value(value, known[name].annotation if name in known else None) for name, value in fields.items()}
+    )
+    made._origin = None
+    return made
 
 
 def _value(value: Any, annotation: Any) -> Any:

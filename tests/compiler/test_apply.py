@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given, settings
 
 import ocspec
-from compiler.apply import as_function
+from compiler.apply import as_function, source
 from compiler.described import kinds
 from compiler.errors import UserError
 from compiler.load import load_spec
 from ocspec import REMOVED, Experiment, HumanEval, SpecError, edit
+from ocspec.base import Spec
 from tests.compiler.test_diff import EVERYTHING, PARTS
 from tests.ocspec.variants import experiments, whole
 
@@ -111,6 +112,13 @@ def test_applied_to_another_experiment_it_changes_the_same_places() -> None:
     assert faster(edit(whole(), {"one.seed": 7})).curriculum.stages[0].schedule.peak == 2e-3
     with pytest.raises(SpecError, match="there is no such place"):
         faster(edit(whole(), {"curriculum.stages.one": REMOVED}))
+
+
+def test_a_kind_of_ones_own_under_an_exported_name_is_not_written_as_ocspecs() -> None:
+    """It would be another when the function is read."""
+    own = type("HumanEval", (Spec,), {"__module__": __name__})()
+    with pytest.raises(UserError, match="a HumanEval stands in the difference, which `ocspec` does not export"):
+        source(own, set())
 
 
 @pytest.mark.parametrize("name", ["", "a b", "class", "1st"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import warnings
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,8 @@ from compiler.described import experiment_of, kinds
 from compiler.errors import UserError
 from compiler.load import load_spec
 from compiler.plan import Plan, dumps, loads
-from ocspec import Experiment
-from ocspec.base import describe
+from ocspec import Experiment, Part, SpecError
+from ocspec.base import Aka, describe
 from ocspec.editing import edits
 from tests.compiler.test_diff import EVERYTHING, PARTS
 from tests.ocspec.variants import experiments, whole
@@ -60,3 +62,27 @@ def test_what_this_version_does_not_know_is_said() -> None:
     described["fields"]["model"]["kind"] = "Mamba"
     with pytest.raises(UserError, match="the spec holds a Mamba, which this ocspec does not have"):
         experiment_of(described)
+
+
+def test_a_field_that_this_version_does_not_know_is_refused() -> None:
+    """Left out, it would be another experiment without a word."""
+    described = describe(whole())
+    described["fields"]["model"]["fields"]["experts"] = 8
+    with pytest.raises(SpecError) as error:
+        experiment_of(described)
+    assert str(error.value).startswith("Transformer.experts: no such field"), "no file and line"
+
+
+def test_a_field_that_was_renamed_since_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its value as the field of today holds it; nobody wrote the old name, so that nobody is warned."""
+    part = describe(Part(dataset="code", weight=Fraction(1, 3)))
+    part["fields"]["share"] = part["fields"].pop("weight")
+    monkeypatch.setattr(Part.model_fields["weight"], "metadata", [*Part.model_fields["weight"].metadata, Aka("share")])
+    described = describe(whole())
+    stage = described["fields"]["curriculum"]["fields"]["stages"]["keyed"]["one"]
+    stage["fields"]["mixture"]["fields"]["parts"]["keyed"] = {"code": part}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read = experiment_of(described)
+    assert read.origin is None
+    assert read.curriculum.stages[0].mixture.parts == (Part(dataset="code", weight=Fraction(1, 3)),)
