@@ -141,10 +141,10 @@ def _write(top: Path, commit: str, revision: str, where: str) -> tuple[Export, t
 
 
 def _run(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """A git command that is not led astray by a hook's environment, and fetches no large files."""
+    """A git command that is not led astray by a hook's environment, runs no hook and fetches no large files."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     settings = {**kept, "LC_ALL": "C", "GIT_LFS_SKIP_SMUDGE": "1", **(environment or {})}
-    command = ["git", "-C", str(folder), *arguments]
+    command = ["git", "-C", str(folder), "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", *arguments]
     return subprocess.run(
         command, env=settings, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False
     )

@@ -206,13 +206,18 @@ def test_outside_of_a_repository_git_says_so(workplace: Path, monkeypatch: pytes
 def test_nothing_of_the_repository_changes(commit) -> None:
     """Neither its index, nor its worktrees, nor what a hook would write."""
     commit(spec=PRELUDE + "experiment = small()")
-    hook = Path(".git/hooks/post-checkout")
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text("#!/bin/sh\ntouch hooked\n")
-    hook.chmod(0o755)
+    for name in ("post-checkout", "post-index-change", "fsmonitor"):
+        hook = Path(".git/hooks") / name
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text('#!/bin/sh\ntouch "$(git rev-parse --show-toplevel)/hooked"\n')
+        hook.chmod(0o755)
+    git("config", "core.fsmonitor", str(hook.resolve()))
+    git("update-index", "--refresh")
+    assert Path("hooked").exists()
+    Path("hooked").unlink()
     Path("spec.py").write_text("changed")
-    index, status = Path(".git/index").read_bytes(), git("status", "--porcelain")
+    index, listed = Path(".git/index").read_bytes(), sorted(map(str, Path().rglob("*")))
     load_spec("spec.py@HEAD")
+    assert sorted(map(str, Path().rglob("*"))) == listed
     assert Path(".git/index").read_bytes() == index
-    assert git("status", "--porcelain") == status
     assert git("worktree", "list").count("\n") == 0
