@@ -1,7 +1,7 @@
 """Reviews: what was looked at when a plan was reviewed, so that what runs later is that or nothing.
 
 `review.json` beside plan.json holds the digest of the plan, what was to become of each task, the artefacts that were to
-be reused, the sources as the plan knows them, and the digest of the lock. It holds no path of a machine. It is not a
+be reused, and the digest of the lock; those of the sources are in the plan. It holds no path of a machine. It is not a
 signature: whoever can write the plan can write the review.
 """
 
@@ -20,10 +20,10 @@ from compiler.errors import UserError
 from compiler.files import write_atomically
 from compiler.plan import Plan
 from runtime.reasons import RUNS, Action, Outlook
-from runtime.run import moved_sources, source_digests
+from runtime.run import moved_sources
 from runtime.store import Store
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 REVIEW_FILE = "review.json"
 MOST_NAMED = 4
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
@@ -49,26 +49,29 @@ class ReviewedLock:
 
 @attrs.frozen(kw_only=True)
 class Review:
-    """What `ocspec plan` showed, by digests. `sources` are by name."""
+    """What `ocspec plan` showed, by digests."""
 
     experiment: str
     plan: str
     tasks: dict[str, ReviewedTask]
-    sources: dict[str, str]
     lock: ReviewedLock | None = None
     format_version: int = FORMAT_VERSION
 
 
-def review_of(plan: Plan, file: Path, outlooks: Iterable[Outlook], base: Path, lock: str | None = None) -> Review:
-    """The review of a written plan; `lock` is the name of its spec's lock, which need not be there."""
-    digest = locks.digest_at(base / lock) if lock else None
+def review_of(plan: Plan, file: Path, outlooks: Iterable[Outlook], lock: ReviewedLock | None = None) -> Review:
+    """The review of a written plan."""
     return Review(
         experiment=plan.experiment,
         plan=_digest_of(file),
         tasks={one.task.id: _reviewed(one) for one in outlooks},
-        sources=source_digests(plan.tasks),
-        lock=ReviewedLock(file=lock, digest=digest) if lock and digest else None,
+        lock=lock,
     )
+
+
+def lock_at(file: Path) -> ReviewedLock | None:
+    """A lock as it is now, None where there is none. UserError for one that cannot be read."""
+    digest = locks.digest_at(file)
+    return ReviewedLock(file=file.name, digest=digest) if digest else None
 
 
 def save(review: Review, directory: Path) -> Path:

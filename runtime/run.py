@@ -6,8 +6,10 @@ is the dispatcher's.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 
 import attrs
 
+from compiler import ir
 from compiler.errors import UserError, UserErrors
 from compiler.metadata import describe, locate, unset_variables
 from compiler.plan import Plan, Task
@@ -25,6 +28,7 @@ from runtime.journal import Journal
 from runtime.store import Store
 
 OnEvent = Callable[[Event], None]
+TOKENIZER = "tokenizer"
 
 
 @attrs.frozen(kw_only=True)
@@ -153,41 +157,56 @@ def _source(reader: Any, task: Task) -> str:
 
 def moved_sources(tasks: Iterable[Task], base: Path) -> list[UserError]:
     """Sources that the plan saw otherwise than they are now, each once; not those with a variable that is unset."""
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     return [problem for task in tasks for problem in _moved(task, base, seen)]
 
 
-def source_digests(tasks: Iterable[Task]) -> dict[str, str]:
-    """The digests that a plan knows its sources by, by name."""
-    sources = (reader for task in tasks for reader in _sources(task))
-    return {name: reader.digest for name, reader in sources}
-
-
 def _sources(task: Task) -> Iterable[tuple[str, Any]]:
-    """The readers of a task whose data lies in files, by what the spec calls them."""
+    """What a task reads that lies in files, by what the spec calls it: its readers, its test sets, a tokenizer."""
     for reader in _readers(task):
-        if getattr(reader, "location", "") and getattr(reader, "format", "") in {"parquet", "jsonl", "directory"}:
+        if getattr(reader, "location", "") and _format(reader) in {"parquet", "jsonl", "directory", TOKENIZER}:
             yield _source(reader, task), reader
 
 
-def _moved(task: Task, base: Path, seen: set[str]) -> Iterable[UserError]:
+def _format(reader: Any) -> str:
+    return TOKENIZER if isinstance(reader, ir.ImportTokenizer) else getattr(reader, "format", "")
+
+
+def _moved(task: Task, base: Path, seen: set[tuple[str, str]]) -> Iterable[UserError]:
     """Sources that the plan saw otherwise than they are now; those in `seen` are looked at already."""
     for name, reader in _sources(task):
-        digest, location = reader.digest, reader.location
-        if location in seen or unset_variables(location):
+        digest, looked_at = reader.digest, (_format(reader), reader.location)
+        if looked_at in seen or unset_variables(reader.location):
             continue
-        seen.add(location)
+        seen.add(looked_at)
         try:
-            found = describe(reader.format, locate(location, base), name=name).digest
+            found = _digest_now(reader, locate(reader.location, base), name)
         except UserError as error:
             yield UserError(error.what, where=error.where or task.id, fix=error.fix)
             continue
-        if found != digest and not digest.startswith("declared:"):
+        if found != digest and _is_of_content(reader):
             yield UserError(
                 f"source {name!r} has changed since the plan was compiled ({digest[:16]} -> {found[:16]})",
-                where=locate(location, base),
+                where=locate(reader.location, base),
                 fix="run `ocspec compile` again, or put the data back",
             )
+
+
+def _digest_now(reader: Any, location: str, name: str) -> str:
+    if not isinstance(reader, ir.ImportTokenizer):
+        return describe(reader.format, location, name=name).digest
+    try:
+        return hashlib.sha256(Path(location).read_bytes()).hexdigest()
+    except OSError as error:
+        what = f"tokenizer {name!r} cannot be read ({error.strerror})"
+        raise UserError(what, where=location, fix="put the file there, or correct its path") from None
+
+
+def _is_of_content(reader: Any) -> bool:
+    """Whether a plan's digest is of files: unseen, a source is known by what is declared, a tokenizer by its name."""
+    if isinstance(reader, ir.ImportTokenizer):
+        return re.fullmatch(r"[0-9a-f]{64}", reader.digest) is not None
+    return not reader.digest.startswith("declared:")
 
 
 def _few(names: list[str]) -> str:

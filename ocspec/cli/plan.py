@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ocspec.cli.budgets import Budget
     from ocspec.cli.forecast import Forecast
     from runtime.reasons import Outlook
+    from runtime.review import ReviewedLock
 
 BUDGETS = ("gpu_h", "cpu_h", "wall_h", "tokens", "flops", "read_gb", "store_gb", "memory_gb", "disk_gb")
 ADDING_UP: dict[str, tuple[str, amounts.Units]] = {
@@ -109,18 +110,33 @@ def planned(args: Namespace, profile: Profile) -> tuple[Plan, Path]:
 
 def _write(plan: Plan, base: Path, args: Namespace, profile: Profile, found: Forecast) -> None:
     """All that `compile` writes and the review; it is the last compiled from now on."""
-    from compiler.lock import lock_file
     from compiler.revisions import original
     from compiler.write import remember_latest, write_plan
     from runtime.review import review_of, save
 
     base = original(base)
+    lock = _lock(args, base)
     file = write_plan(plan, Path(args.out), base, profile)
-    as_it_stands = args.plan and arguments.is_spec(args.plan) and "@" not in args.plan and not args.settings
-    lock = lock_file(args.plan).name if as_it_stands else None  # no lock is of another revision or with values set
-    review = save(review_of(plan, file, found.outlooks, base, lock), file.parent)
+    review = save(review_of(plan, file, found.outlooks, lock), file.parent)
     remember_latest(file, arguments.BUILD)
     say(f"written: {short_path(str(review))}; `ocspec submit {short_path(str(file.parent))}` runs exactly this plan")
+
+
+def _lock(args: Namespace, base: Path) -> ReviewedLock | None:
+    """The lock beside the spec as it is; of a plan that was reviewed before, the one that its spec had then.
+
+    No lock is of another revision, or of a spec with values set.
+    """
+    from compiler.load import Reference
+    from compiler.lock import lock_file
+    from runtime import review
+
+    if args.plan is None or not arguments.is_spec(args.plan):
+        before = review.load(arguments.plan_at(args.plan)[1].parent)
+        return before.lock if before else None
+    if args.settings or Reference.read(args.plan).revision is not None:
+        return None
+    return review.lock_at(base / lock_file(args.plan).name)
 
 
 # ---------------------------------------------------------------- for people

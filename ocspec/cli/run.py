@@ -27,6 +27,7 @@ def run(args: Namespace) -> int:
     if not args.json:
         compile.show(plan, file)
         print(flush=True)
+    submit.hold_to_review(plan, file.resolve(), args)
     summary = submit.submit(plan, file, args)
     status = submit.status(summary)
     made = report.make(file, arguments.store_at(args.store), None) if status == exits.OK else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from compiler import plan as plans
 from compiler.diff import diff_plans
 from compiler.errors import UserError
 from compiler.plan import Plan
-from ocspec import Deduplicate, Experiment, HumanEval
-from runtime.run import Summary, refuse, to_run
+from ocspec import Declared, Deduplicate, Experiment, HumanEval, JsonLines, PretrainedTokenizer
+from runtime.run import Summary, moved_sources, refuse, to_run
 from runtime.store import Store
 from tests.runtime.conftest import Workbench, tiny
 
@@ -141,10 +142,39 @@ def test_an_operator_without_a_runtime_is_refused_by_name(workbench: Workbench) 
         refuse(plan, workbench.root, workbench.store)
 
 
+def test_a_tokenizer_that_changed_since_compiling_is_refused(workbench: Workbench) -> None:
+    """Where the plan knows its file; else that it is there is all that can be asked for."""
+    file = workbench.root / "tokenizer.json"
+    given = tiny(workbench.corpus).replace(
+        tokenizer=PretrainedTokenizer(name="mine", path="tokenizer.json", vocab_size=400)
+    )
+    unseen, _ = workbench.compile(given)
+    file.write_text("{}")
+    seen, _ = workbench.compile(given)
+    assert moved_sources(seen.tasks, workbench.root) == moved_sources(unseen.tasks, workbench.root) == []
+    file.write_text("[]")
+    (moved,) = moved_sources(seen.tasks, workbench.root)
+    assert moved.what.startswith("source 'tokenizer' has changed since the plan was compiled (44136fa355b3678a -> ")
+    assert moved_sources(unseen.tasks, workbench.root) == []
+    file.unlink()
+    (gone,) = moved_sources(unseen.tasks, workbench.root)
+    assert (gone.what, gone.where) == ("tokenizer 'tokenizer' cannot be read (No such file or directory)", str(file))
+
+
+def test_what_is_read_in_two_formats_is_looked_at_in_both(workbench: Workbench, tmp_path: Path) -> None:
+    """As a directory it has changed, and it is no file of lines."""
+    corpus = shutil.copytree(workbench.corpus, tmp_path / "copy")
+    experiment = tiny(corpus)
+    code, *others = experiment.data
+    lines = JsonLines(name="lines", path=str(corpus), declared=Declared(bytes=1))
+    plan, _ = workbench.compile(experiment.replace(data=(code.replace(sources=(*code.sources, lines)), *others)))
+    (corpus / "text" / "more.py").write_text("x = 1\n")
+    unread, changed = sorted(problem.what for problem in moved_sources(plan.tasks, workbench.root))
+    assert "source 'lines' has no documents" in unread and "source 'local' has changed" in changed
+
+
 def test_a_source_that_changed_since_compiling_is_refused(workbench: Workbench, tmp_path: Path) -> None:
     """The plan saw other bytes than those that would be read."""
-    import shutil
-
     corpus = tmp_path / "copy"
     shutil.copytree(workbench.corpus, corpus)
     plan, _ = workbench.compile(tiny(corpus))

@@ -56,7 +56,7 @@ def test_it_writes_all_that_compile_writes_and_the_review(ocspec, reviewed: Path
     assert review["tasks"]["anneal/train"] == {"action": "rebuild", "key": None, "digest": None}
     assert review["tasks"]["code/sign"]["action"] == "reuse"
     assert artefact("code/sign").name == review["tasks"]["code/sign"]["key"]
-    assert list(review["sources"]) == ["library"]
+    assert "sources" not in review, "they are in plan.json, whose digest is in it"
     assert review["lock"]["file"] == "tiny.lock"
     assert str(Path.cwd()) not in json.dumps(review)
 
@@ -130,6 +130,41 @@ def test_a_lock_that_moved_is_refused(ocspec, reviewed: Path) -> None:
     assert "the lock that the plan was reviewed with is gone" in refused(ocspec)
 
 
+def test_a_reviewed_plan_that_is_reviewed_again_keeps_its_lock(ocspec, reviewed: Path) -> None:
+    """In its place or as a copy: the lock is what the spec was reviewed with, whatever lies there by now."""
+    before = json.loads((reviewed / "review.json").read_text())["lock"]
+    Path("tiny.lock").write_text(f"{HEAD}model.num_layers = 2\n")
+    for out in (REVIEWED, "build/copy"):
+        assert ocspec("plan", REVIEWED, "--out", out).code == 0
+        assert json.loads(Path(out, "review.json").read_text())["lock"] == before
+    assert "the lock that the plan was reviewed with is another (" in refused(ocspec)
+
+
+def test_a_directory_with_an_at_is_no_revision(ocspec, spec: Path) -> None:
+    place = Path("at@home")
+    place.mkdir()
+    shutil.move("repositories", place)
+    shutil.move("tiny.py", place)
+    (place / "tiny.lock").write_text(HEAD)
+    assert ocspec("plan", "at@home/tiny.py", "--out", REVIEWED).code == 0
+    assert json.loads(Path(REVIEWED, "review.json").read_text())["lock"]["file"] == "tiny.lock"
+
+
+def test_with_a_lock_that_cannot_be_read_nothing_is_written(ocspec, spec: Path) -> None:
+    Path("tiny.lock").write_text("<<<<<<< HEAD\n")
+    result = ocspec("plan", "tiny.py", "--out", REVIEWED)
+    assert result.code == 1 and "not a lock" in result.err
+    assert not Path("build").exists()
+
+
+def test_run_holds_to_the_review_that_its_plan_has(ocspec, reviewed: Path) -> None:
+    """The same spec compiles to the plan that was reviewed, and keeps the review."""
+    Path("tiny.lock").unlink()
+    result = ocspec("run", "tiny.py", "--out", REVIEWED, "--inline")
+    assert result.code == 1 and "the lock that the plan was reviewed with is gone" in result.err
+    assert not (reviewed / "journal").exists()
+
+
 def test_each_kind_is_one_message(ocspec, reviewed: Path) -> None:
     Path("repositories/alpha/new.py").write_text("x = 1\n")
     forget(Path.cwd(), "code/pack", "code/sign")
@@ -142,8 +177,8 @@ def test_each_kind_is_one_message(ocspec, reviewed: Path) -> None:
     [
         ("{", "it is damaged"),
         ("[]", "it is damaged"),
-        ('{"format_version": 1}', "it is damaged"),
-        ('{"format_version": 99}', "its format_version is 99, this ocspec reads 1"),
+        ('{"format_version": 2}', "it is damaged"),
+        ('{"format_version": 99}', "its format_version is 99, this ocspec reads 2"),
     ],
 )
 def test_a_review_that_cannot_be_read_is_refused(ocspec, reviewed: Path, text: str, what: str) -> None:
