@@ -31,6 +31,7 @@ from compiler.trainjob import TrainJob
 from runtime.store import MANIFEST, Store
 
 Manifest = Mapping[str, Any]
+ANY_LANGUAGE = ""
 
 
 def calibration(store: Store, plan: Plan) -> Calibration:
@@ -43,7 +44,7 @@ def calibration(store: Store, plan: Plan) -> Calibration:
         rates=_hulls(past.rates(), REPEATED),
         memory=_hulls(past.memory(), MEMORY_REPEATED),
         utilization=past.utilization(store),
-        bytes_per_token=_hulls(past.bytes_per_token(vocabulary(plan)), 1.0),
+        bytes_per_token=_hulls(past.bytes_per_token(vocabulary(plan)), REPEATED).get(ANY_LANGUAGE),
         processors=os.cpu_count(),
     )
 
@@ -145,7 +146,7 @@ class _Past:
             if isinstance(op, ir.Encode) and tokens and documents and self._vocabulary(key) == vocab_size:
                 text = mean_text(Interval.exact(documents), self.inflow(key))
                 if text.is_known:
-                    yield "", text / tokens
+                    yield ANY_LANGUAGE, text / tokens
 
     def _vocabulary(self, key: str) -> int | None:
         tokenizers = [self.operators.get(item["key"]) for item in self.manifests[key]["inputs"].get("tokenizer", ())]

@@ -53,14 +53,15 @@ class Calibration:
     `known` has built artefacts by the fingerprint of their task. `rates` are seconds of a shard for a unit of its
     operator's work as `time.work` counts it, by `op_id`; `memory` is the peak of a shard in MB (2^20 bytes), likewise.
     `utilization` has every whole training by device and back end ("H100/nemo", "cpu/torch").
-    `bytes_per_token` is by language. `processors` are those of this machine, which shards share where it runs them.
+    `bytes_per_token` is of text in any language. `processors` are those of this machine, which shards share where
+    it runs them.
     """
 
     known: Mapping[str, Known] = attrs.field(factory=dict)
     rates: Mapping[str, Interval] = attrs.field(factory=dict)
     memory: Mapping[str, Interval] = attrs.field(factory=dict)
     utilization: Mapping[str, tuple[Reached, ...]] = attrs.field(factory=dict)
-    bytes_per_token: Mapping[str, Interval] = attrs.field(factory=dict)
+    bytes_per_token: Interval | None = None
     processors: int | None = None
 
     def reached(self, device: str | None, backend: str, flops: float, parameters: int) -> Interval | None:

@@ -9,7 +9,7 @@ makes more tokens of code than these.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import reduce
 
 from compiler.cost.interval import UNKNOWN, Interval
@@ -34,25 +34,21 @@ BYTES_A_TOKEN: dict[str, tuple[tuple[float, float], ...]] = {
 """Least and most bytes a token, for each of VOCABULARIES."""
 
 
-def bytes_a_token(
-    vocab_size: int, languages: Iterable[str] = (), measured: Mapping[str, Interval] | None = None
-) -> Interval:
-    """For text in these languages, in what mixture is not known; none: in any. `measured` goes before the table.
+def bytes_a_token(vocab_size: int, languages: Iterable[str] = (), measured: Interval | None = None) -> Interval:
+    """For text in these languages, in what mixture is not known; none: in any.
 
-    A language that is in neither may be like any of the table.
+    `measured` is of past runs, in whatever languages, and goes before the table where the text may be in any. A
+    language that is not in the table may be like any of it.
 
     >>> bytes_a_token(32_768, ["ruby"]).low < 3.30 < bytes_a_token(32_768, ["ruby"]).high
     True
     >>> bytes_a_token(32_768, ["cobol"]) == bytes_a_token(32_768)
     True
     """
-    known = measured or {}
     wanted = list(languages)
-    if not wanted:
-        wanted = list(BYTES_A_TOKEN)
-        if "" in known:
-            return known[""]
-    return reduce(Interval.hull, (known.get(language) or _of(language, vocab_size) for language in wanted))
+    if measured is not None and not wanted:
+        return measured
+    return reduce(Interval.hull, (_of(language, vocab_size) for language in wanted or BYTES_A_TOKEN))
 
 
 def tokens_of(text: Interval, ratio: Interval) -> Interval:

@@ -170,10 +170,12 @@ def outflow(op: ir.Operator, into: Flow, vocab: int, ratio: Interval) -> Flow:
 
 
 def _encoded(into: Flow, ratio: Interval) -> Flow:
-    """Held-out documents are left out, so that all of them is the most; declared tokens are a bound, too."""
+    """Held-out documents are left out, so that all of them is the most; declared tokens are a bound, too.
+
+    What is declared is taken to be of the text alone, without the one that ends each document.
+    """
     kept = into.survivors()
-    tokens = tokens_of(kept.text, ratio) + kept.documents  # one ends each document
-    tokens = tokens.at_most(into.tokens.high)
+    tokens = tokens_of(kept.text, ratio).at_most(into.tokens.high) + kept.documents
     return Flow(documents=kept.documents, text=kept.text, tokens=tokens, written=tokens * TOKEN)
 
 
@@ -199,10 +201,13 @@ def _trained_on(op: ir.Operator) -> Flow:
 
 
 def _checkpoint(op: ir.TrainOp) -> Interval:
-    """Weights in bf16 or fp32 and the optimizer's state, with or without a master copy; the tokenizer; some text."""
-    model = op.job.model
+    """Weights in bf16 or fp32 and the optimizer's state, with or without a master copy; the tokenizer; some text.
+
+    Weights and state are there twice where a following stage starts from a step on the way.
+    """
+    model, states = op.job.model, 1 if op.job.save_at is None else 2
     return (
-        model.parameters * Interval(10, 16)
+        model.parameters * states * Interval(10, 16)
         + model.vocab_size * Interval(0, VOCABULARY_ENTRY.high)
         + op.job.steps * Interval(0, 1_000)
         + Interval(0, 1_000_000)

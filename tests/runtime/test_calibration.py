@@ -84,6 +84,15 @@ def test_a_source_that_has_grown_tells_no_rate(finished: Finished, tmp_path: Pat
     assert after["text.encode"] == before["text.encode"]
 
 
+def test_bytes_a_token_of_other_text_may_differ(finished: Finished) -> None:
+    """By as much as all that is taken to come again, on both sides of what was seen."""
+    bench, plan, _, _ = finished
+    encode, refine = (bench.store.find(plan.task(name).fingerprint).manifest for name in ("code/encode", "code/refine"))
+    seen = sum(refine["stats"]["bytes"].values()) / encode["stats"]["tokens"]
+    learnt = calibration(bench.store, plan).bytes_per_token
+    assert learnt.low * 1.25 <= seen <= learnt.high / 1.25
+
+
 def copied(finished: Finished, root: Path, change: Callable[[dict[str, Any]], object]) -> Store:
     """A store that has the manifests of another, each of them changed, and where training says what it ran on."""
     for path in (finished[0].store.root / "artifacts").glob("*/manifest.json"):

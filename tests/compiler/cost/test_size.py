@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sysconfig
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 from compiler import ir
 from compiler.compile import compile_experiment
 from compiler.cost.disk import temporary_disk
-from compiler.cost.size import DOCUMENT_BYTES, PARQUET_EXPANSION, Size, dataset_sizes, planned_shards
+from compiler.cost.size import DOCUMENT_BYTES, PARQUET_EXPANSION, Size, dataset_sizes, planned_shards, source_bounds
 from compiler.draft import Draft
 from compiler.passes.resolve import resolve
+from compiler.plan import SourceSummary
 from ocspec import Dataset, Declared, Experiment, Parquet, PyPI
 from ocspec.sources import Package, Source
 
@@ -46,6 +48,18 @@ def test_files_tell_their_size(mini: Experiment, tmp_path: Path) -> None:
     size = (tmp_path / "a.parquet").stat().st_size
     found = sizes(mini, tmp_path, Parquet(name="a", path="a.parquet"))
     assert found["code"] == Size(3, size * PARQUET_EXPANSION)
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy", "gzip", "zstd"])
+def test_the_text_of_parquet_lies_inside(tmp_path: Path, compression: str) -> None:
+    """Whatever it is compressed with: real files, with the columns that say where they are from."""
+    files = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
+    text = [file.read_text() for file in files]
+    table = pa.table({"content": text, "path": [file.name for file in files], "repo": ["python"] * len(files)})
+    pq.write_table(table, tmp_path / "a.parquet", compression=compression)
+    stored = (tmp_path / "a.parquet").stat().st_size
+    _, bounds = source_bounds(SourceSummary(name="a", format="parquet", documents=len(files), stored_bytes=stored))
+    assert sum(len(one.encode()) for one in text) in bounds
 
 
 def test_what_is_not_known_is_none(mini: Experiment, tmp_path: Path) -> None:
