@@ -40,9 +40,13 @@ def arms(experiment: Experiment, sweeps: Sequence[str]) -> tuple[Experiment, ...
     return _checked(problems, lambda: sweep(experiment, values, keep_origins=True))
 
 
-def delta(before: Experiment, after: Experiment) -> tuple[Delta, ...]:
-    """What was set, by place. A setting that says what the spec says is none, and neither is an arm's name."""
-    return tuple(_delta(before, path, value) for path, value in edits(before, after).items() if path != "name")
+def delta(before: Experiment, after: Experiment, named: str | None = None) -> tuple[Delta, ...]:
+    """What was set, by place. A setting that says what the spec says is none.
+
+    Neither is the name that a sweep gives an arm: `named` is what it was called before.
+    """
+    changes = edits(before, after) | ({} if named is None else {"name": named})
+    return tuple(_delta(before, *change) for change in changes.items() if change != ("name", before.name))
 
 
 def _delta(experiment: Experiment, path: Path, value: Any) -> Delta:

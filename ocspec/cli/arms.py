@@ -17,6 +17,7 @@ from ocspec.cli.output import one_line, plural, print_json, print_table, say, sh
 
 if TYPE_CHECKING:
     from compiler.plan import Plan
+    from compiler.profile import Profile
     from ocspec.experiment import Experiment
 
 MOST_SHOWN = 40
@@ -29,7 +30,7 @@ def compile_arms(args: Namespace, experiments: Sequence[Experiment], base: Path)
     profile = arguments.profile_called(args.profile)
     seen: set[str] = set()
     tasks, rows, found = 0, [], []
-    for made in plans(args, experiments, base):
+    for made in plans(args, experiments, base, profile):
         out = Path(args.out) / made.experiment if args.out else None
         plan, file = write(args, made, base, profile, out)
         own = {task.fingerprint for task in plan.tasks}
@@ -49,21 +50,28 @@ def compile_arms(args: Namespace, experiments: Sequence[Experiment], base: Path)
     return exits.OK
 
 
-def plans(args: Namespace, experiments: Sequence[Experiment], base: Path) -> Iterator[Plan]:
-    """The plan of every arm, in order. Raises UserErrors for two of one name, and for what is wrong with settings."""
+def plans(args: Namespace, experiments: Sequence[Experiment], base: Path, profile: Profile) -> Iterator[Plan]:
+    """The plan of every arm, in order, each checked for the profile; what several are warned of is said once.
+
+    Raises UserErrors for two of one name, and for what is wrong with settings.
+    """
     from compiler.interning import Interned
     from compiler.memo import Memo
     from compiler.overrides import arms, override
 
     pairs = [(one, override(one, args.settings)) for one in experiments]
-    if args.sweeps:
-        pairs = [(plain, arm) for plain, set_ in pairs for arm in arms(set_, args.sweeps)]
-    names = [arm.name for _, arm in pairs]
+    made = [
+        (plain, set_.name, arm)
+        for plain, set_ in pairs
+        for arm in (arms(set_, args.sweeps) if args.sweeps else (set_,))
+    ]
+    names = [arm.name for _, _, arm in made]
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         what = f"several experiments are called {', '.join(twice[:3])}"
         raise UserError(what, where=args.spec, fix="give each a name of its own: plans are known by it")
     memo, interned = Memo(), Interned()  # what arms share is worked out once
-    for number, (plain, arm) in enumerate(pairs):
+    said: set[str] = set()
+    for plain, named, arm in made:
         neighbour = interned.spec(arm)
-        yield overrides.of_arm(plain, neighbour, base, args.shards, quiet=number > 0, memo=memo)
+        yield overrides.of_arm(plain, neighbour, base, args.shards, named=named, profile=profile, said=said, memo=memo)

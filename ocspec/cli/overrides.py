@@ -82,18 +82,23 @@ def of_arm(
     base: Path,
     shards: int | None = None,
     *,
+    named: str | None = None,
     profile: Profile | None = None,
     quiet: bool = False,
+    said: set[str] | None = None,
     memo: Memo | None = None,
 ) -> Plan:
-    """The plan of what was made of an experiment from outside; it keeps the delta between the two."""
+    """The plan of what was made of an experiment from outside; it keeps the delta between the two.
+
+    `named` is the arm's name without what a sweep adds; warnings that are `said` already are not said again.
+    """
     import attrs
 
     from compiler.overrides import delta
     from ocspec.cli import checking
 
-    plan = checking.compiled(arm, base, shards, profile=profile, quiet=quiet, memo=memo)
-    return attrs.evolve(plan, delta=delta(plain, arm)) if arm is not plain else plan
+    plan = checking.compiled(arm, base, shards, profile=profile, quiet=quiet, said=said, memo=memo)
+    return attrs.evolve(plan, delta=delta(plain, arm, named)) if arm is not plain else plan
 
 
 def refuse_of_plan(reference: str | None, settings: Sequence[str]) -> None:

@@ -156,8 +156,8 @@ def test_a_sweep_is_one_experiment_for_each_combination(spec: str) -> None:
         "small-peak_0.002-steps",
         "small-peak_0.002-steps_Redact_Filter",
     ]
-    assert delta(base, made[0]) == ()
-    assert [change.path for change in delta(base, made[3])] == [
+    assert delta(base, made[0], base.name) == ()
+    assert [change.path for change in delta(base, made[3], base.name)] == [
         "data.code.steps.redact",
         "data.code.steps.filter",
         "curriculum.stages.base.schedule.peak",

@@ -52,6 +52,17 @@ def test_without_settings_there_is_no_delta(ocspec, spec: Path) -> None:
     assert load_plan(Path("one")).delta == ()
 
 
+def test_a_name_that_is_set_is_recorded(ocspec, spec: Path) -> None:
+    """The name that an arm has from its values is none that was set."""
+    ocspec("compile", str(spec), "--set", "name=other")
+    assert [(one.path, one.before, one.after) for one in load_plan(Path("build/other")).delta] == [
+        ("name", "tiny", "other")
+    ]
+    ocspec("compile", str(spec), "--set", "name=other", "--sweep", "pretrain.seed=0,1")
+    delta = load_plan(Path("build/other-seed_1")).delta
+    assert [(one.path, one.after) for one in delta] == [("name", "other"), ("curriculum.stages.pretrain.seed", 1)]
+
+
 def test_many_settings_are_counted(ocspec, spec: Path) -> None:
     settings = ("validate_bytes=5", "seed=1", "note=x", "micro_batch=2", "checkpoint_every=1")
     argv = [word for stage in ("pretrain", "anneal") for text in settings for word in ("--set", f"{stage}.{text}")]
@@ -118,6 +129,19 @@ def test_arms_of_a_spec_file(ocspec, spec: Path) -> None:
     with spec.open("a") as file:
         file.write("twice = [experiment, experiment]\n")
     assert "several experiments are called tiny" in ocspec("compile", "tiny.py:twice").err
+
+
+def test_arms_are_checked_for_the_profile_and_every_warning_is_said_once(ocspec, spec: Path) -> None:
+    """As each is alone; those of later arms, too."""
+    Path("ocspec.toml").write_text('[profiles.small]\ndispatch = "slurm"\ngpus_per_node = 2\n')
+    batches = "pretrain.batches=(Batches(steps=3, global_batch=6, sequence_length=32),)"
+    common = ("--profile", "small", "--set", batches)
+    alone = ocspec("compile", str(spec), *common, "--set", "pretrain.parallelism.data=3").err
+    assert alone.count("[OC060]") == 1
+    sweeps = ("--sweep", "pretrain.parallelism.data=1,3", "--sweep", "pretrain.schedule.peak=1e-3,50")
+    result = ocspec("compile", str(spec), *common, *sweeps)
+    assert result.code == 0, result.err
+    assert (result.err.count("[OC060]"), result.err.count("[OC037]")) == (1, 1)
 
 
 # ---------------------------------------------------------------- no other option reaches a spec
