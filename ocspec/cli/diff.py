@@ -113,7 +113,7 @@ def _after(args: Namespace) -> Iterator[Plan]:
     set_ = override(plain, args.settings)
     memo, interned = Memo(), Interned()  # what arms share is worked out once
     for arm in arms(set_, args.sweeps) if args.sweeps else (set_,):
-        yield overrides.of_arm(plain, interned.spec(arm), base, quiet=True, memo=memo)
+        yield overrides.of_arm(plain, interned.spec(arm), base, named=set_.name, quiet=True, memo=memo)
 
 
 def side(reference: str) -> Plan:
@@ -133,8 +133,12 @@ def _refuse_nonsense(args: Namespace) -> None:
     if args.b is None and not args.settings and not args.sweeps:
         fix = f"give another side, or --set; `ocspec diff {args.a}@HEAD {args.a}` shows what is not committed"
         raise UserError("there is nothing to compare it with", where=args.a, fix=fix)
-    if args.as_function and (args.sweeps or args.json):
-        raise UserError("--as-function prints one function", fix="leave out --sweep and --json")
+    costs = {"--profile": args.profile, "--store": args.store, "--no-calibration": args.no_calibration}
+    looks = {"--json": args.json, "--ignore": args.ignore, "--all": args.all}
+    idle = [option for option, given in {"--sweep": args.sweeps, **looks, **costs}.items() if given]
+    if args.as_function and idle:
+        what = "--as-function prints one function, with every change and no costs"
+        raise UserError(what, fix=f"leave out {', '.join(idle)}")
 
 
 # ---------------------------------------------------------------- as a function
@@ -145,8 +149,11 @@ def as_function(args: Namespace) -> int:
     from compiler import apply
     from compiler.overrides import override
 
+    reference = args.b or args.a
+    if not arguments.is_spec(reference):
+        overrides.refuse_of_plan(reference, args.settings)
     before = experiment(args.a)
-    after = override(experiment(args.b or args.a), args.settings)
+    after = override(experiment(reference), args.settings)
     print(apply.as_function(args.as_function, before, after), end="")
     return exits.DIFFERS if args.exit_code and before != after else exits.OK
 

@@ -246,6 +246,19 @@ def test_the_difference_as_a_function_makes_the_arm(ocspec, spec: Path) -> None:
     assert ocspec("diff", str(spec), "--as-function", "x", "--sweep", "shards=1,2").code == 1
 
 
+def test_what_a_function_cannot_take_is_refused(ocspec, spec: Path) -> None:
+    """And not left out without a word."""
+    other = changed(spec, PEAK)
+    for option in (("--ignore", "note"), ("--all",), ("--profile", "local"), ("--no-calibration",), ("--store", "x")):
+        result = ocspec("diff", str(spec), other, "--as-function", "hotter", *option)
+        assert (result.code, result.out) == (1, ""), option
+        assert f"leave out {option[0]}" in result.err
+    ocspec("compile", str(spec))
+    for sides in ((str(spec), "tiny"), ("tiny",)):
+        result = ocspec("diff", *sides, "--set", "shards=3", "--as-function", "x")
+        assert "this is a plan, of which nothing can be set" in result.err
+
+
 # ---------------------------------------------------------------- the tree
 
 
