@@ -98,7 +98,8 @@ class PlanDiff:
         False
         """
         globs = [form for pattern in patterns for form in (pattern, f"*.{pattern}")]
-        kept, ignored = [], [*self.ignored]
+        kept: list[Change] = []
+        ignored = [*self.ignored]
         for one in self.changes:
             (ignored if any(fnmatchcase(one.path, form) for form in globs) else kept).append(one)
         return attrs.evolve(self, changes=tuple(kept), ignored=tuple(ignored))
