@@ -106,8 +106,8 @@ def _differences(task: Task, manifest: Mapping[str, Any]) -> Iterator[str]:
     if made.rpartition("/")[0] != task.op.op_id:
         yield f"it was made by {made}, the task is {wanted}"
         return
-    fields = (["op", task.op.op_id, tree[1][2]] for tree in (manifest["plan_preimage"], task.preimage))
-    for path, before, after in canonical.differences(*fields):
+    had, has = (["op", task.op.op_id, tree[1][2]] for tree in (manifest["plan_preimage"], task.preimage))
+    for path, before, after in canonical.differences(had, has):
         yield f"{path} is {_short(before)} in it, {_short(after)} in the task"
     outputs = {name: output["kind"] for name, output in manifest["outputs"].items()}
     if outputs != task.op.outputs:
