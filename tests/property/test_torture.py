@@ -7,14 +7,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
+import attrs
 import pytest
 
 from compiler import ir
 from compiler.canonical import fingerprint, task_preimage
 from ocspec.base import SpecWarning
+from ocspec.experiment import Experiment
+from ocspec.training import Guard
 from scripts import make_torture_reference as reference
-from tests.property import operators, specs
+from tests.property import operators, specs, torture
 from tests.property.hosts import KINDS, files, fingerprints, host, written
 from tests.property.torture import LEAST, RECORDS, Verdict, of_kind, of_operator
 
@@ -42,6 +46,33 @@ def check(verdict: Verdict) -> None:
 def test_operators(op_id: str) -> None:
     """Some of the mutations of each, the same ones every time; the slow test has all."""
     check(of_operator(ir.OPERATORS[op_id], SOME))
+
+
+@pytest.mark.parametrize("op_id", ir.OPERATORS)
+def test_a_mutation_is_one(op_id: str) -> None:
+    """A whole number loses its point where there is one; no mutation differs by its version beside what it is about."""
+    cls = ir.OPERATORS[op_id]
+    op, inputs = operators.sample(cls)
+    floats = [name for name in attrs.fields_dict(cls) if isinstance(getattr(op, name), float)]
+    without = [same for what, same in operators._rewritten(op, Random(0)) if what == "whole numbers without a point"]
+    assert bool(without) == bool(floats)
+    assert all(any(type(getattr(same, name)) is int for name in floats) for same in without)
+    raised = [what for what, make in operators.changing(op, inputs) if make()[1][1] == f"{op_id}/{cls.op_version + 1}"]
+    assert raised == ["its version +1"]
+
+
+@pytest.mark.parametrize("error", [KeyError, StopIteration])
+def test_a_defect_is_no_refusal(base: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+    """What no rule refuses must compile: a mutation that could not be looked at is not left out."""
+
+    def broken(experiment: Experiment, base: Path) -> frozenset[str]:
+        if experiment.curriculum.stages[0].guard.window != written(Guard).window:
+            raise error
+        return fingerprints(experiment, base)
+
+    monkeypatch.setattr(torture, "fingerprints", broken)
+    with pytest.raises((error, RuntimeError)):
+        of_kind(Guard, base)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import TypeVar
@@ -14,8 +14,11 @@ import attrs
 
 from compiler import ir
 from compiler.canonical import fingerprint, task_preimage
+from compiler.draft import Draft
 from compiler.errors import UserError
+from compiler.rules import RULES
 from ocspec.base import Spec, SpecError
+from ocspec.experiment import Experiment
 from tests.property import operators, specs
 from tests.property.hosts import KINDS, fingerprints, host, written
 
@@ -70,15 +73,34 @@ def of_kind(kind: type[Spec], base: Path, most: int | None = None) -> Verdict:
     for context in range(MOST_CONTEXTS if kind.__name__ not in RECORDS else 1):
         own = fingerprints(host(part, context), base)
         for what, make in some(specs.changing(part, context), most, kind.__name__):
-            try:
-                found = fingerprints(make(), base)
-            except (SpecError, UserError, StopIteration, KeyError):
-                continue  # it names what is not there: a rule refuses it before anything is compiled
-            changing += 1
-            false += [what] if found == own else []
+            if (found := _fingerprints(make, base)) is not None:
+                changing += 1
+                false += [what] if found == own else []
         if changing >= LEAST:
             break
     return Verdict(kind.__name__, len(same), changing, needless, tuple(false))
+
+
+def _fingerprints(make: Callable[[], Experiment], base: Path) -> frozenset[str] | None:
+    """Those of a mutation's tasks; None where it is refused, by the language or by a rule."""
+    try:
+        experiment = make()
+    except SpecError:
+        return None
+    try:
+        return fingerprints(experiment, base)
+    except UserError:
+        return None
+    except (KeyError, StopIteration):
+        if _refused(experiment, base):
+            return None
+        raise
+
+
+def _refused(experiment: Experiment, base: Path) -> bool:
+    """Whether one of the rules finds something without which no plan can be made, such as a name of nothing."""
+    draft = Draft(experiment=experiment, base=base, shards=1)
+    return any(True for rule in RULES if rule.fixed for _ in rule.find(draft))
 
 
 def everything(base: Path, most: int | None = None) -> tuple[list[Verdict], list[Verdict]]:
