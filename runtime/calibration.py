@@ -17,7 +17,7 @@ import attrs
 from compiler import ir
 from compiler import plan as plans
 from compiler.cost.calibration import COMPARABLE, Calibration, Known, Reached
-from compiler.cost.devices import DEVICES, GPUS
+from compiler.cost.devices import DEVICES, DeviceType
 from compiler.cost.estimate import MEMORY_REPEATED, REPEATED
 from compiler.cost.flops import training_flops
 from compiler.cost.flow import Flow, mean_text
@@ -32,6 +32,17 @@ from runtime.store import MANIFEST, Store
 
 Manifest = Mapping[str, Any]
 ANY_LANGUAGE = ""
+
+BOARDS: Mapping[str, DeviceType] = {
+    "NVIDIA A100-SXM4-40GB": "A100",
+    "NVIDIA A100-SXM4-80GB": "A100",
+    "NVIDIA A100-PCIE-40GB": "A100",
+    "NVIDIA A100 80GB PCIe": "A100",
+    "NVIDIA H100 80GB HBM3": "H100",
+    "NVIDIA H200": "H200",
+    "NVIDIA H800": "H800",
+}
+"""Devices by all of the name that CUDA gives them: another board, or a part of one (MIG), has another peak."""
 
 
 def calibration(store: Store, plan: Plan) -> Calibration:
@@ -95,9 +106,14 @@ class _Past:
         return cls(manifests, operators, sources)
 
     def rates(self) -> Iterator[tuple[str, float]]:
-        """Seconds of a shard for a unit of its operator's work, of the larger tasks of each operator."""
+        """Seconds of a shard for a unit of its operator's work, of the larger tasks of each operator.
+
+        Measuring a model is as slow as the model, which its units do not know: it tells no rate.
+        """
         found: dict[str, list[tuple[float, float]]] = {}
         for key, op in self.operators.items():
+            if isinstance(op, ir.BitsPerByte | ir.Benchmark):
+                continue
             into = self.inflow(key)
             load = Load(documents=into.documents, text=into.text, tokens=into.tokens)
             units, _ = work(op, load, len(self.manifests[key]["shards"]))
@@ -123,7 +139,7 @@ class _Past:
             told = self.manifests[key]["stats"]
             whole = told.get("resumed_from_step") == 0
             if whole and isinstance(op, ir.TrainOp) and told.get("tokens") == op.job.tokens:
-                device = _device(store, key)
+                device = device_said(store, key)
                 reached = self._reached(key, op.job, device) if device else None
                 if reached:
                     found.setdefault(f"{device}/{op.job.backend}", []).append(reached)
@@ -242,7 +258,7 @@ def _sound(found: Any, key: str) -> bool:
     return right and found.get("key") == key and isinstance(found.get("preimage"), list)
 
 
-def _device(store: Store, key: str) -> str | None:
+def device_said(store: Store, key: str) -> str | None:
     """The type of device that a job says it trained on; None where it did not say, or it is none that is known."""
     try:
         said = json.loads((store.root / "artifacts" / key / "log" / "environment.json").read_text())
@@ -250,7 +266,7 @@ def _device(store: Store, key: str) -> str | None:
         return None
     if said.get("device") == "cpu":
         return "cpu"
-    return next((name for name in GPUS if name in str(said.get("device_name"))), None)
+    return BOARDS.get(str(said.get("device_name")))
 
 
 def _hulls(found: Iterable[tuple[str, float | Interval]], repeated: float) -> dict[str, Interval]:

@@ -19,7 +19,7 @@ from compiler.cost.interval import NOTHING, UNKNOWN, Interval, greatest
 from compiler.cost.interval import total as add
 from compiler.cost.memory import FP32, rank_memory
 from compiler.cost.size import Size
-from compiler.cost.time import LOADING, STARTUP, Load, device_of, scoring_seconds, training_seconds, work
+from compiler.cost.time import LOADING, STARTUP, Load, device_of, scoring_flops, scoring_seconds, training_seconds, work
 from compiler.cost.walk import Step, walk
 from compiler.emit.sbatch import request, spread_devices
 from compiler.packing import pack
@@ -156,7 +156,9 @@ def _shard_seconds(task: Task, step: Step, place: _Place) -> Interval:
     if op.op_id in calibration.rates:
         return STARTUP + units * calibration.rates[op.op_id]
     if isinstance(op, ir.BitsPerByte):
-        return STARTUP + scoring_seconds(op, asked, place.parameters, calibration.utilization.get(f"{device}/torch"))
+        flops = scoring_flops(op, place.parameters).high
+        measured = calibration.reached(device, "torch", flops, place.parameters)
+        return STARTUP + scoring_seconds(op, asked, place.parameters, device, measured)
     return STARTUP + LOADING + units * rate
 
 
@@ -183,9 +185,9 @@ def _turns(task: Task, settings: Settings) -> int:
 
 
 def _scoring_flops(op: ir.Operator, place: _Place) -> Interval:
-    """Forward passes of an evaluation; of what it reads no more is known than its limit."""
+    """Forward passes of an evaluation."""
     if isinstance(op, ir.BitsPerByte):
-        return Interval(0, 2 * place.parameters * 2 * op.max_bytes) if op.max_bytes else UNKNOWN
+        return scoring_flops(op, place.parameters)
     return UNKNOWN if isinstance(op, ir.Benchmark) else NOTHING
 
 

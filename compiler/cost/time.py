@@ -92,7 +92,10 @@ def shard_seconds(
         training = training_seconds(op.job, asked)
         return STARTUP + training.middle if training.is_known else None
     if isinstance(op, ir.BitsPerByte):
-        scoring = scoring_seconds(op, asked, parameters)
+        if parameters is None or not op.max_bytes:
+            return None
+        whole = Interval.exact(scoring_flops(op, parameters).high / BYTES_A_TOKEN)  # text is there up to the limit
+        scoring = TRAIN_STARTUP + whole / _scoring_speed(asked, parameters)
         return STARTUP + scoring.middle if scoring.is_known else None
     work = measured_work(op, Load() if size is None else Load.of(size), shards)
     return STARTUP + work.high if work is not None and work.is_known else None
@@ -120,15 +123,31 @@ def training_seconds(
     return seconds if asked.gpus or job.backend == "torch" else seconds.or_more()
 
 
-def scoring_seconds(
-    op: ir.BitsPerByte, asked: Resources, parameters: int | None, measured: Interval | None = None
-) -> Interval:
-    """Forward passes over windows that overlap by half, so that every token is read twice; 2 FLOPs a parameter."""
-    if not op.max_bytes or parameters is None:
+def scoring_flops(op: ir.BitsPerByte, parameters: int) -> Interval:
+    """Forward passes over windows that overlap by half, so that every token is read twice; 2 FLOPs a parameter.
+
+    Of what is read no more is known than its limit, and of a token that it is a byte at least.
+    """
+    if not op.max_bytes:
         return UNKNOWN
-    flops = Interval.exact(2 * op.max_bytes / BYTES_A_TOKEN * 2 * parameters)
-    fast = speed(device_of(asked, None), parameters, measured) * _devices(asked)
-    return TRAIN_STARTUP + flops / fast
+    return Interval(0, 2 * op.max_bytes * 2 * parameters)
+
+
+def scoring_seconds(
+    op: ir.BitsPerByte,
+    asked: Resources,
+    parameters: int,
+    device: str | None = None,
+    measured: Interval | None = None,
+) -> Interval:
+    """Wall seconds of these passes, on devices of a type that is named or not; `measured` is as of training."""
+    return TRAIN_STARTUP + scoring_flops(op, parameters) / _scoring_speed(asked, parameters, device, measured)
+
+
+def _scoring_speed(
+    asked: Resources, parameters: int, device: str | None = None, measured: Interval | None = None
+) -> Interval:
+    return speed(device_of(asked, device), parameters, measured) * _devices(asked)
 
 
 def _devices(asked: Resources) -> int:

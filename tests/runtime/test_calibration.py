@@ -17,7 +17,7 @@ from compiler.cost.estimate import estimate
 from compiler.cost.flops import training_flops
 from compiler.plan import Plan
 from ocspec import Batches
-from runtime.calibration import calibration, known_of, operator_of
+from runtime.calibration import calibration, device_said, known_of, operator_of
 from runtime.run import Summary
 from runtime.store import Store
 from tests.runtime.conftest import Workbench, tiny, write_corpus
@@ -63,8 +63,31 @@ def test_rates_carry_over_to_a_changed_experiment(finished: Finished) -> None:
     assert new.task("pretrain/train").fingerprint not in learnt.known
     assert new.task("code/encode").fingerprint in learnt.known
     assert {"data.sign", "data.refine", "text.encode", "mix.draw"} <= set(learnt.rates)
+    assert not {"eval.bits_per_byte", "eval.benchmark"} & set(learnt.rates)  # as slow as the model that is measured
     assert not {op for op in learnt.memory if op.startswith("train.")}
     assert estimate(new, None, learnt)["pretrain/train"].tokens.high == 9 * 4 * 64
+
+
+@pytest.mark.parametrize(
+    ("name", "device"),
+    [
+        ("NVIDIA A100-SXM4-80GB", "A100"),
+        ("NVIDIA A100 80GB PCIe", "A100"),
+        ("NVIDIA H100 80GB HBM3", "H100"),
+        ("NVIDIA H200", "H200"),
+        ("NVIDIA H800", "H800"),
+        ("NVIDIA RTX A1000", None),
+        ("NVIDIA GH200 480GB", None),
+        ("NVIDIA H100 PCIe", None),
+        ("NVIDIA H200 NVL", None),
+        ("NVIDIA A100-SXM4-80GB MIG 1g.10gb", None),
+    ],
+)
+def test_a_device_is_known_by_all_of_its_name(tmp_path: Path, name: str, device: str | None) -> None:
+    """Another board has another peak, and so has a part of one."""
+    (log := tmp_path / "artifacts" / "key" / "log").mkdir(parents=True)
+    (log / "environment.json").write_text(json.dumps({"device": "cuda", "device_name": name}))
+    assert device_said(Store(tmp_path), "key") == device
 
 
 def test_a_source_that_has_grown_tells_no_rate(finished: Finished, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from compiler import ir, plan
 from compiler.compile import compile_experiment
-from compiler.cost.calibration import Calibration, Known
+from compiler.cost.calibration import Calibration, Known, Reached
 from compiler.cost.devices import DEVICES, DeviceType
 from compiler.cost.estimate import Estimate, critical_path, estimate, total
 from compiler.cost.flops import training_flops
@@ -119,6 +119,24 @@ def test_rates_of_past_runs_are_used(declared: Plan) -> None:
     ordinary = estimate(declared, None, Calibration(rates={"data.sign": Interval.exact(1.0)}, processors=8))
     fast = estimate(declared, None, Calibration(rates={"data.sign": Interval.exact(0.5)}, processors=8))
     assert fast["code/sign"].seconds.high - 1 == pytest.approx((ordinary["code/sign"].seconds.high - 1) / 2)
+
+
+def test_held_out_text_is_no_longer_than_its_limit(mini_plan: Plan) -> None:
+    """And may be much shorter: hours and operations have the same limit, and no lower bound but the start."""
+    (task, *_) = (task for task in mini_plan.tasks if isinstance(task.op, ir.BitsPerByte))
+    task = attrs.evolve(task, resources=attrs.evolve(task.resources, gpus=1))
+    tasks = tuple(task if one.id == task.id else one for one in mini_plan.tasks)
+    plan = attrs.evolve(mini_plan, tasks=tasks, parameters=10**9)
+    profile = Profile(classes={"eval": Settings(device="H100")})
+    found, anywhere = (estimate(plan, one)[task.id] for one in (profile, Profile()))
+    assert found.flops == Interval(0, 4 * plan.parameters * task.op.max_bytes)
+    slowest = DEVICES["H100"].peak * DEVICES["H100"].utilization.low * task.resources.gpus
+    assert found.seconds.high == pytest.approx(1 + 2 + found.flops.high / slowest)
+    assert found.seconds.low == 1 + 2
+    assert found.seconds.high < anywhere.seconds.high
+    measured = {"H100/torch": (Reached(share=Interval.exact(0.1), flops=1e30, parameters=plan.parameters),)}
+    slow = estimate(plan, profile, Calibration(utilization=measured))[task.id]
+    assert slow.seconds.high > found.seconds.high
 
 
 def test_shards_run_in_waves(declared: Plan) -> None:
