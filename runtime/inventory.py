@@ -1,7 +1,8 @@
 """The inventory: which artefacts a store holds, by the task that made them. A cache; the truth is the store itself.
 
 A manifest is read once. What matters of it is noted in `inventory.json`, so that of thousands of artefacts only those
-that came since are opened. An inventory that cannot be read is made anew, one that cannot be written is done without.
+that came or were built again since are opened. An inventory that cannot be read is made anew, one that cannot be written
+is done without.
 """
 
 from __future__ import annotations
@@ -18,15 +19,19 @@ from compiler import canonical
 from compiler.files import write_atomically
 from runtime.store import MANIFEST, Store
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 FILE = "inventory.json"
 
 
 @attrs.frozen(kw_only=True)
 class Entry:
-    """An artefact: who made it, when (seconds since the epoch), by which operator and out of which contents by role."""
+    """An artefact: who made it, when (seconds since the epoch), by which operator and out of which contents by role.
+
+    `written` is when its manifest was, in nanoseconds: one that is built again has another.
+    """
 
     key: str
+    written: int
     task: str
     built: float
     operator: str
@@ -46,11 +51,13 @@ class Inventory:
 
 def inventory(store: Store) -> Inventory:
     """What is in the store; notes what is new in it where there is a store and it can be written."""
-    known = _read(store)
-    keys = _keys(store)
-    new = {key: entry for key in keys - known.keys() if (entry := _look(store, key)) is not None}
-    entries = {**{key: entry for key, entry in known.items() if key in keys}, **new}
-    if entries.keys() != known.keys():
+    known, entries = _read(store), {}
+    for key, written in _manifests(store).items():
+        noted = known.get(key)
+        entry = noted if noted and noted.written == written else _look(store, key, written)
+        if entry is not None:
+            entries[key] = entry
+    if entries != known:
         _write(store, entries)
     by_task: dict[str, list[Entry]] = {}
     for entry in sorted(entries.values(), key=lambda entry: (-entry.built, entry.key)):
@@ -72,20 +79,24 @@ def operator_of(preimage: canonical.Tree) -> str:
     return hashlib.sha256(canonical.encode(preimage[1])).hexdigest()
 
 
-def _keys(store: Store) -> set[str]:
-    try:
-        return set(os.listdir(store.root / "artifacts"))
-    except OSError:
-        return set()
+def _manifests(store: Store) -> dict[str, int]:
+    """When the manifest of each artefact was written, by key."""
+    found = {}
+    with suppress(OSError):
+        for key in os.listdir(store.root / "artifacts"):
+            with suppress(OSError):  # no artefact, or gone by now
+                found[key] = (store.root / "artifacts" / key / MANIFEST).stat().st_mtime_ns
+    return found
 
 
-def _look(store: Store, key: str) -> Entry | None:
+def _look(store: Store, key: str, written: int) -> Entry | None:
     """None for what is no artefact or was made by a version that noted other things."""
     manifest = manifest_of(store, key)
     try:
         assert manifest is not None
         return Entry(
             key=key,
+            written=written,
             task=str(manifest["task"]),
             built=max((shard["started"] + shard["seconds"] for shard in manifest["shards"]), default=0.0),
             operator=operator_of(manifest["preimage"]),
@@ -100,9 +111,21 @@ def _read(store: Store) -> dict[str, Entry]:
         noted = json.loads((store.root / FILE).read_text())
         if noted["format_version"] != FORMAT_VERSION:
             return {}
-        return {key: Entry(key=key, **fields) for key, fields in noted["artifacts"].items()}
+        found = {key: Entry(key=key, **fields) for key, fields in noted["artifacts"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
+    return found if all(map(_is_whole, found.values())) else {}
+
+
+def _is_whole(entry: Entry) -> bool:
+    """Whether what was read has the types that it was written with."""
+    texts = isinstance(entry.task, str) and isinstance(entry.operator, str)
+    numbers = type(entry.written) is int and type(entry.built) in {int, float}
+    return texts and numbers and isinstance(entry.inputs, dict) and all(map(_are_texts, entry.inputs.values()))
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def _write(store: Store, entries: dict[str, Entry]) -> None:

@@ -233,7 +233,7 @@ def test_the_inventory_follows_the_store(bench: Workbench) -> None:
     shutil.rmtree(bench.store.root / "artifacts" / gone.key)
     second = inventory(bench.store)
     assert second.of("code/refine") == () and second.of("code/sign") == first.of("code/sign")
-    for text in ("{", "[]", '{"format_version": 0}', '{"format_version": 1, "artifacts": {"x": {"key": 1}}}'):
+    for text in ("{", "[]", '{"format_version": 0}', '{"format_version": 2, "artifacts": {"x": {"key": 1}}}'):
         (bench.store.root / "inventory.json").write_text(text)
         assert inventory(bench.store) == second
 
@@ -246,6 +246,32 @@ def test_of_what_is_noted_no_manifest_is_opened_again(bench: Workbench, monkeypa
 
     monkeypatch.setattr("runtime.inventory.manifest_of", opened)
     assert inventory(bench.store) == first
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"built": "x"}, {"built": True}, {"task": 1}, {"inputs": []}, {"inputs": {"documents": [1]}}]
+)
+def test_an_inventory_of_other_types_is_made_anew(bench: Workbench, wrong: dict[str, object]) -> None:
+    first = inventory(bench.store)
+    file = bench.store.root / "inventory.json"
+    noted = json.loads(file.read_text())
+    next(iter(noted["artifacts"].values())).update(wrong)
+    file.write_text(json.dumps(noted))
+    assert inventory(bench.store) == first
+    assert not any(wrong.items() <= entry.items() for entry in json.loads(file.read_text())["artifacts"].values())
+
+
+def test_what_was_built_again_is_looked_at_again(bench: Workbench) -> None:
+    """The same key under another name: by its manifest, which is another file."""
+    (before,) = inventory(bench.store).of("code/refine")
+    manifest = bench.store.root / "artifacts" / before.key / "manifest.json"
+    said = json.loads(manifest.read_text())
+    manifest.unlink()
+    manifest.write_text(json.dumps({**said, "task": "other/refine"}))
+    for _ in range(2):
+        found = inventory(bench.store)
+        assert found.of("code/refine") == ()
+        assert [entry.key for entry in found.of("other/refine")] == [before.key]
 
 
 def test_what_is_no_artefact_is_passed_over(bench: Workbench) -> None:
