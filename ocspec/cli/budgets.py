@@ -22,7 +22,7 @@ from ocspec.cli.output import one_line
 
 HOUR = 3600.0
 GB = 1e9
-MB_A_GB = 1e3
+MIB_A_GB = 1e9 / 2**20
 DEAREST = 3
 FACTORS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
 NUMBER = re.compile(r"([0-9]+(?:_[0-9]+)*(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?) ?([kMGBT]?)")
@@ -64,8 +64,8 @@ KINDS = {
         Kind(name="flops", says="FLOPs", unit="FLOPs", of=lambda e: e.flops, is_count=True),
         Kind(name="read_gb", says="bytes read", unit="GB", of=lambda e: e.bytes_read / GB),
         Kind(name="store_gb", says="bytes written to the store", unit="GB", of=lambda e: e.bytes_written / GB),
-        Kind(name="memory_gb", says="memory of a shard", unit="GB", of=lambda e: e.memory_mb / MB_A_GB),
-        Kind(name="disk_gb", says="temporary disk of a shard", unit="GB", of=lambda e: e.disk_mb / MB_A_GB),
+        Kind(name="memory_gb", says="memory of a shard", unit="GB", of=lambda e: e.memory_mb / MIB_A_GB),
+        Kind(name="disk_gb", says="temporary disk of a shard", unit="GB", of=lambda e: e.disk_mb / MIB_A_GB),
     )
 }
 

@@ -102,7 +102,7 @@ def planned(args: Namespace, profile: Profile) -> tuple[Plan, Path]:
     from ocspec.cli.submit import base_of
 
     if args.plan is None or not arguments.is_spec(args.plan):
-        overrides.refuse_of_plan(args.plan, args.settings)
+        overrides.refuse_of_plan(args.plan, [*args.settings, "shards"] if args.shards else args.settings)
         plan, file = arguments.plan_at(args.plan)
         return plan, base_of(file) if args.out else file.parent
     return overrides.compiled(args.plan, args.settings, args.shards, profile=profile)

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import floats
 
+from compiler.cost.estimate import Estimate
+from compiler.cost.interval import Interval
 from ocspec.cli.budgets import KINDS, budgets, rounded_up
 from ocspec.cli.plan import BUDGETS
 from runtime.reasons import RUNS
@@ -100,6 +102,12 @@ def test_a_wider_terminal_shows_more_and_none_is_overrun(ocspec, spec: Path, mon
     columns = {80: "time", 120: "time CPU time writes", 160: "time CPU time writes tokens memory"}
     assert " ".join(lines[0].split()) == f"task action {columns[width]}"
     assert "why: never built here, all of them" in lines  # once, and not in every row
+
+
+def test_a_plan_has_the_shards_that_it_has(ocspec, built: Path) -> None:
+    result = ocspec("plan", "build/tiny", "--shards", "8")
+    assert (result.code, result.out) == (1, "")
+    assert "build/tiny: this is a plan, of which nothing can be set\n  fix: give the spec" in result.err
 
 
 def test_only_what_would_run_is_counted(ocspec, built: Path) -> None:
@@ -201,6 +209,13 @@ def test_a_budget_that_cannot_be_read_is_refused(ocspec, spec: Path, given: str,
 def test_a_budget_is_in_its_unit(given: str, limit: float) -> None:
     (budget,) = budgets([given])
     assert budget.limit == limit
+
+
+def test_budgets_of_memory_and_disk_are_in_gb() -> None:
+    """What is asked of a machine, and measured, is in units of 2^20 bytes."""
+    one = Estimate(memory_mb=Interval.exact(4096), disk_mb=Interval.exact(1024))
+    assert KINDS["memory_gb"].of(one) == Interval.exact(4096 * 2**20 / 1e9)
+    assert KINDS["disk_gb"].of(one) == Interval.exact(2**30 / 1e9)
 
 
 @given(number=floats(min_value=1e-12, max_value=1e300))
