@@ -1,8 +1,8 @@
 """The inventory: which artefacts a store holds, by the task that made them. A cache; the truth is the store itself.
 
 A manifest is read once. What matters of it is noted in `inventory.json`, so that of thousands of artefacts only those
-that came or were built again since are opened. An inventory that cannot be read is made anew, one that cannot be written
-is done without.
+that came or were built again since are opened. An inventory that cannot be read is made anew, and one that cannot be
+written is done without.
 """
 
 from __future__ import annotations
