@@ -73,7 +73,7 @@ def _test_sets(draft: Draft) -> Iterator[UserError]:
 
 
 def _former_names(draft: Draft) -> Iterator[UserError]:
-    """Two of other names, of which one has the name by which fingerprints know the other: one task would do for both."""
+    """Two of which one has the name by which fingerprints know the other: one task would do for both."""
     benchmarks = benchmarks_of(draft.experiment)
     sources = [spec for spec in sources_of(draft.experiment) if spec not in benchmarks]
     for kind, specs in (("sources", sources), ("test sets", benchmarks)):
