@@ -16,7 +16,8 @@ Units = Sequence[tuple[float, str]]
 
 COUNT: Units = ((1, ""), (1e3, "k"), (1e6, "M"), (1e9, "B"), (1e12, "T"))
 BYTES: Units = ((1, "B"), (1e3, "kB"), (1e6, "MB"), (1e9, "GB"), (1e12, "TB"), (1e15, "PB"))
-MEGABYTES: Units = ((1e-3, "kB"), (1, "MB"), (1e3, "GB"), (1e6, "TB"), (1e9, "PB"))
+MIB: Units = tuple((size / 2**20, name) for size, name in BYTES)
+"""Units of what is counted in 2^20 bytes, as memory is asked for and measured."""
 SECONDS: Units = ((1, "s"), (60, "min"), (3600, "h"), (86400, "d"))
 HOURS: Units = ((1 / 3600, "s"), (1 / 60, "min"), (1, "h"))
 GPU_HOURS: Units = ((1 / 3600, "GPU-s"), (1 / 60, "GPU-min"), (1, "GPU-h"))
@@ -36,8 +37,8 @@ def amount(interval: Interval, units: Units) -> str:
     ('1.2-1.8 h', '41.2 B')
     >>> amount(Interval.unknown(), BYTES), amount(Interval(3e9, 3e9).or_more(), BYTES)
     ('unknown', '>= 3 GB')
-    >>> amount(Interval(900, 2_000_000), BYTES), amount(Interval(0, 512), MEGABYTES), amount(Interval(25, 4_330), COUNT)
-    ('900 B-2 MB', '<= 510 MB', '25-4.3 k')
+    >>> amount(Interval(900, 2_000_000), BYTES), amount(Interval(0, 512), MIB), amount(Interval(25, 4_330), COUNT)
+    ('900 B-2 MB', '<= 540 MB', '25-4.3 k')
     >>> amount(Interval(15, 13e9), BYTES)
     '<= 13 GB'
     """
@@ -101,8 +102,8 @@ def estimate_rows(one: Estimate) -> list[tuple[str, str]]:
         ("GPU time", one.gpu_hours, amount(one.gpu_hours, HOURS)),
         ("CPU time", one.cpu_hours, amount(one.cpu_hours, HOURS)),
         ("wall time", one.seconds, amount(one.seconds, SECONDS)),
-        ("memory of a shard or rank", one.memory_mb, amount(one.memory_mb, MEGABYTES)),
-        ("temporary disk of a shard", one.disk_mb, amount(one.disk_mb, MEGABYTES)),
+        ("memory of a shard or rank", one.memory_mb, amount(one.memory_mb, MIB)),
+        ("temporary disk of a shard", one.disk_mb, amount(one.disk_mb, MIB)),
     ]
     return [(name, text) for name, interval, text in rows if interval.high > 0]
 

@@ -187,7 +187,7 @@ def task_table(
     if width >= WIDEST:
         columns += [
             (">tokens", lambda e: amounts.amount(e.tokens, amounts.COUNT)),
-            (">memory", lambda e: amounts.amount(e.memory_mb, amounts.MEGABYTES)),
+            (">memory", lambda e: amounts.amount(e.memory_mb, amounts.MIB)),
         ]
 
     each = not one_reason(shown)
