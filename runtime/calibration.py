@@ -29,6 +29,8 @@ from compiler.ir import OPERATORS
 from compiler.plan import Plan, SourceSummary
 from compiler.trainjob import TrainJob
 from runtime.store import MANIFEST, Store
+from runtime.task import Artifact
+from runtime.worker import task_key
 
 Manifest = Mapping[str, Any]
 ANY_LANGUAGE = ""
@@ -47,8 +49,8 @@ BOARDS: Mapping[str, DeviceType] = {
 
 def calibration(store: Store, plan: Plan) -> Calibration:
     """What the store tells of a plan's tasks: of those that are built all, of others the rates of their kind."""
-    built = ((task.fingerprint, store.find(task.fingerprint)) for task in plan.tasks)
-    known = {one: known_of(found.manifest) for one, found in built if found and _sound(found.manifest, found.path.name)}
+    built = _built(store, plan)
+    known = {task.fingerprint: known_of(built[task.id].manifest) for task in plan.tasks if task.id in built}
     past = _Past.read(store, plan)
     return Calibration(
         known=known,
@@ -58,6 +60,24 @@ def calibration(store: Store, plan: Plan) -> Calibration:
         bytes_per_token=_hulls(past.bytes_per_token(vocabulary(plan)), REPEATED).get(ANY_LANGUAGE),
         processors=os.cpu_count(),
     )
+
+
+def _built(store: Store, plan: Plan) -> dict[str, Artifact]:
+    """By id the tasks that will not run: those built before, and those that are cut off as their inputs are the same.
+
+    The former are found by fingerprint, the latter by the key that their inputs' contents make.
+    """
+    built: dict[str, Artifact] = {}
+    for task in plan.tasks:
+        found = store.find(task.fingerprint)
+        if found is None and all(item.task in built for item in task.inputs):
+            inputs: dict[str, tuple[Artifact, ...]] = {}
+            for item in task.inputs:
+                inputs[item.role] = (*inputs.get(item.role, ()), built[item.task])
+            found = store.artifact(task_key(task, inputs)[0])
+        if found is not None and _sound(found.manifest, found.path.name):
+            built[task.id] = found
+    return built
 
 
 def known_of(manifest: Manifest) -> Known:
@@ -253,7 +273,7 @@ def _sound(found: Any, key: str) -> bool:
         counts = [found["resources"][name] for name in ("cpus", "gpus", "nodes")]
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         return False
-    names = [*inputs, found.get("fingerprint")]
+    names = [*inputs, found.get("fingerprint"), found.get("digest")]
     right = all(isinstance(one, str) for one in names) and all(isinstance(one, int) for one in counts)
     return right and found.get("key") == key and isinstance(found.get("preimage"), list)
 

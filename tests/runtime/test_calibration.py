@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,18 @@ def test_built_tasks_are_known_to_the_byte(finished: Finished) -> None:
     encode, refine = plan.task("code/encode"), plan.task("code/refine")
     assert found["code/encode"].tokens.high == bench.store.find(encode.fingerprint).manifest["stats"]["tokens"]
     assert found["code/downsample"].documents.high == bench.store.find(refine.fingerprint).manifest["stats"]["kept"]
+
+
+def test_a_task_that_is_cut_off_is_known(finished: Finished, tmp_path: Path) -> None:
+    """Its artefact is there by its key, as where a changed operator before it made the same as the old one."""
+    bench, plan, _, _ = finished
+    refine, encode = plan.task("code/refine").fingerprint, plan.task("code/encode").fingerprint
+    shutil.copytree(bench.store.root / "fingerprints", tmp_path / "fingerprints")
+    (tmp_path / "artifacts").symlink_to(bench.store.root / "artifacts")
+    for one in (refine, encode):
+        (tmp_path / "fingerprints" / f"{one}.json").unlink()
+    whole, found = calibration(bench.store, plan).known, calibration(Store(tmp_path), plan).known
+    assert found == whole
 
 
 def test_what_was_measured_lies_within_what_is_supposed(finished: Finished) -> None:
