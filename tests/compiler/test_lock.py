@@ -138,9 +138,9 @@ def test_a_source_is_pinned_as_long_as_it_is_described_as_it_was(
         'small(pretrain(name="files"))',
     ):
         assert pins(locked, experiment_of(f"experiment = {text}"), workplace).sources["files"] == known
-    dotted = '''experiment = small(
+    dotted = """experiment = small(
         pretrain(mixture=mix("the.code")), data=(code(name="the.code", sources=({},)),)
-    )'''
+    )"""
     locked = lock_of(experiment_of(dotted.format("FILES")), workplace)
     moved = experiment_of(dotted.format('FILES.replace(path="others.jsonl")'))
     assert pins(locked, moved, workplace).sources == {}
