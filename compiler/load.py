@@ -133,7 +133,7 @@ def load_all(file: Path) -> dict[str, Experiment]:
             own[name] = found[name]
             seen.add(id(found[name]))
     if len(own) == 1 and "experiment" not in found:
-        return {"experiment": experiment for experiment in own.values()}  # noqa: B035 - there is one
+        return {"experiment": next(iter(own.values()))}
     return own
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,16 +152,6 @@ def plan_at(reference: str | None) -> tuple[Plan, Path]:
     path = Path(reference) if reference else write.latest(BUILD)
     file = path / plan.PLAN_FILE if path.is_dir() else path
     return plan.load(file), file
-
-
-def plan_of(reference: str | None, shards: int | None = None, settings: Sequence[str] = ()) -> Plan:
-    """The plan of a spec, compiled here and not written, or a compiled plan, of which nothing can be set."""
-    from ocspec.cli import overrides
-
-    if reference is not None and is_spec(reference):
-        return overrides.compiled(reference, settings, shards, quiet=True)[0]
-    overrides.refuse_of_plan(reference, settings)
-    return plan_at(reference)[0]
 
 
 def task_called(plan: Plan, name: str) -> Task:

@@ -50,7 +50,7 @@ def add_parser(subparsers: arguments.Subparsers) -> None:
     )
     arguments.add_profile(parser)
     arguments.add_store(parser)
-    parser.add_argument("--no-calibration", action="store_true", help="estimate without what past runs took")
+    arguments.add_calibration(parser)
     parser.add_argument("--exit-code", action="store_true", help="exit with 2 when they differ")
     arguments.add_json(parser)
 

@@ -30,7 +30,7 @@ class Peak:
 A100 = Peak(312e12, 156e12, 19.5e12)
 # NVIDIA H100 Tensor Core GPU, data sheet: 1,979 and 989 TFLOPS with sparsity, half of that without. H200, data sheet:
 # the same. H800: the same chip as H100, its links and fp64 cut; the figure that OpenCoder's hours are counted with, too
-# (compiler/cost/time.py).
+# (compiler/cost/devices.py).
 HOPPER_SXM = Peak(989.4e12, 494.7e12, 66.9e12)
 # The same data sheet, PCIe: 1,513 and 756 TFLOPS with sparsity.
 HOPPER_PCIE = Peak(756e12, 378e12, 51e12)
