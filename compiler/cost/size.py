@@ -47,10 +47,13 @@ class Size:
 
 
 def source_summaries(draft: Draft) -> tuple[SourceSummary, ...]:
-    """What is known of every source of documents or instructions, each once."""
+    """What is known of every source of documents or instructions, each once, by the name that readers know it by.
+
+    That is the one that lasts (`aka`), as in fingerprints: past runs and estimates find it after a renaming.
+    """
     datasets = (source for dataset in draft.experiment.data for source in dataset.sources)
     instructions = (source for source in draft.experiment.instructions if isinstance(source, Instructions))
-    sources = {source.name: source for source in (*datasets, *instructions)}
+    sources = {source.identity_name: source for source in (*datasets, *instructions)}
     return tuple(_summary(draft, source) for source in sources.values())
 
 
@@ -58,7 +61,7 @@ def _summary(draft: Draft, source: Source) -> SourceSummary:
     declared, stats = source.declared, draft.sources.get(source.name)
     rows = stats.rows if stats else None
     return SourceSummary(
-        name=source.name,
+        name=source.identity_name,
         format=_format(source),
         documents=declared.documents if declared and declared.documents is not None else rows,
         text_bytes=declared.bytes if declared else None,

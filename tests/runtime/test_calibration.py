@@ -120,6 +120,17 @@ def test_a_source_that_has_grown_tells_no_rate(finished: Finished, tmp_path: Pat
     assert after["text.encode"] == before["text.encode"]
 
 
+def test_a_source_that_was_renamed_tells_what_it_told(finished: Finished) -> None:
+    """Its artefacts stay, and so do the rates of what read it."""
+    bench, plan, _, _ = finished
+    experiment = tiny(bench.corpus)
+    code, *others = experiment.data
+    source = code.sources[0].replace(name="renamed", aka=code.sources[0].name)
+    renamed, _ = bench.compile(experiment.replace(data=(code.replace(sources=(source,)), *others)))
+    assert "data.sign" in calibration(bench.store, plan).rates
+    assert calibration(bench.store, renamed) == calibration(bench.store, plan)
+
+
 def test_bytes_a_token_of_other_text_may_differ(finished: Finished) -> None:
     """By as much as all that is taken to come again, on both sides of what was seen."""
     bench, plan, _, _ = finished

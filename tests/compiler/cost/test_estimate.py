@@ -49,6 +49,15 @@ def test_a_declared_source_is_read_whole_and_survivors_are_bounds(declared: Plan
     assert found["code/pack"].bytes_written.high == 2 * tokens.high + 20 * 10**6 + 42
 
 
+def test_a_renamed_source_is_estimated_as_before(mini: Experiment, declared: Plan, tmp_path: Path) -> None:
+    """Its tasks know it by the name that it had, its size goes with it."""
+    source = Parquet(name="new", aka="big", path="a/*.parquet", declared=Declared(bytes=7 * 10**9, documents=10**6))
+    data = (mini.data[0].replace(sources=(source,)), *mini.data[1:])
+    renamed = compile_experiment(mini.replace(data=data), tmp_path)
+    assert [task.fingerprint for task in renamed.tasks] == [task.fingerprint for task in declared.tasks]
+    assert estimate(renamed) == estimate(declared)
+
+
 def test_what_is_not_known_is_not_zero(mini_plan: Plan) -> None:
     """Packages that were not fetched: no bound on what comes of them, yet an exact number of FLOPs to train."""
     found = estimate(mini_plan)
