@@ -33,7 +33,7 @@ from runtime.store import Store
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = ROOT / "specs" / "opencoder_mini.py"
 CHANGED = '''
-"""The miniature with two packages in three and fewer steps of pretraining."""
+"""The miniature with two packages in three, those held out among them, and fewer steps of pretraining."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ _spec = importlib.util.spec_from_file_location("miniature", {spec!r})
 _module = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_module)
 _base = _module.experiment
-_packages = tuple(p for i, p in enumerate(_module.PACKAGES.packages) if i % 3 != 1)
+_held_out = tuple(pattern.partition("@")[0] for pattern in _module.HELD_OUT.repositories)
+_packages = tuple(p for i, p in enumerate(_module.PACKAGES.packages) if i % 3 != 1 or p.name in _held_out)
 _code = _module.CODE.replace(sources=(_module.PACKAGES.replace(packages=_packages),))
 _pretrain = _module.PRETRAIN.replace(batches=(_module.PRETRAIN.batches[0].replace(steps=100),))
 _stages = (_pretrain, *_base.curriculum.stages[1:])
@@ -56,7 +57,9 @@ def run(spec: Path, store: Path, out: Path) -> None:
     if (store / "artifacts").is_dir():
         return
     command = [sys.executable, "-c", "from ocspec.cli import main; raise SystemExit(main())", "run", str(spec)]
-    subprocess.run([*command, "--store", str(store), "--out", str(out)], check=True, cwd=ROOT)
+    done = subprocess.run([*command, "--store", str(store), "--out", str(out)], check=False, cwd=ROOT)
+    if done.returncode:
+        raise SystemExit(done.returncode)
 
 
 def plan_of(spec: Path) -> Plan:

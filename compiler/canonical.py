@@ -185,6 +185,11 @@ def fingerprint(preimage: Tree) -> str:
     return hashlib.sha256(FINGERPRINT.encode() + b"\0" + encode(preimage)).hexdigest()
 
 
+def operator_digest(tree: Tree) -> str:
+    """SHA-256 of an operator's tree, 64 hex digits: equal for equal work, whatever it is done on."""
+    return hashlib.sha256(encode(tree)).hexdigest()
+
+
 def task_preimage(op: Operator, inputs: Mapping[str, list[str]], tree: Tree | None = None) -> Tree:
     """Pre-image of a task: its operator, and per role the fingerprints (or content digests) of what it reads.
 

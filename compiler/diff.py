@@ -12,6 +12,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any, Literal
 
 import attrs
@@ -199,11 +200,11 @@ def _plain(value: Any) -> Any:
 
 
 def _tasks(before: Plan, after: Plan, changes: tuple[Change, ...]) -> Iterator[TaskDiff]:
-    old = {task.id: task for task in before.tasks}
     known = {task.fingerprint for task in before.tasks}
     order = {task.id: number for number, task in enumerate(after.tasks)}
     found: dict[str, TaskDiff] = {}
     only_inputs, below, union = _only_inputs(before, after), _Places(_semantic(changes)), _Union()
+    by_preimage = partial(_by_preimage, before, after)
     beside = _Places([change for change in changes if change.change_class == "execution"])
     for task in after.tasks:
         if task.fingerprint in known:
@@ -214,14 +215,14 @@ def _tasks(before: Plan, after: Plan, changes: tuple[Change, ...]) -> Iterator[T
         own = () if same else below.causes(task)
         causes = own or union.of([found[upstream].causes for upstream in through])
         if not own and not same:
-            untold = _untold(old.get(task.id), task, causes)
+            untold = _untold(by_preimage(task), causes)
             causes = (*beside.causes(task), *untold, *causes) if untold else causes
         if not causes and not same:
-            causes = own = _by_preimage(old.get(task.id), task)
+            causes = own = by_preimage(task)
         early = [found[upstream].earliest for upstream in through]
         found[task.id] = TaskDiff(
             id=task.id,
-            action="new" if task.id not in old else "may cut off" if same else "rebuild",
+            action="new" if before.find(task.id) is None else "may cut off" if same else "rebuild",
             causes=causes,
             through=() if own else through,
             earliest=min(early, key=lambda one: order[one]) if early else task.id,
@@ -247,15 +248,14 @@ def _only_inputs(before: Plan, after: Plan) -> Callable[[Task], bool]:
     An input is the same under its name, or under another name if its fingerprint is. Of roles without an order those of
     one name are compared.
     """
-    old, new = ({task.id: task for task in plan.tasks} for plan in (before, after))
 
     def same(one: Input, other: Input) -> bool:
-        known = one.task == other.task or old[one.task].fingerprint == new[other.task].fingerprint
+        known = one.task == other.task or before.task(one.task).fingerprint == after.task(other.task).fingerprint
         return one.role == other.role and known
 
     def only_inputs(task: Task) -> bool:
-        was = old.get(task.id)
-        if was is None or was.preimage[1] != task.preimage[1] or len(was.inputs) != len(task.inputs):
+        was = before.find(task.id)
+        if was is None or was.operator != task.operator or len(was.inputs) != len(task.inputs):
             return False
         return all(map(same, _in_order(was), _in_order(task)))
 
@@ -267,17 +267,19 @@ def _in_order(task: Task) -> list[Input]:
     return sorted(task.inputs, key=lambda one: (one.role, one.task if one.role in task.op.unordered else ""))
 
 
-def _by_preimage(was: Task | None, task: Task) -> tuple[Cause, ...]:
+def _by_preimage(before: Plan, after: Plan, task: Task) -> tuple[Cause, ...]:
     """What differs in the operator, or in what is read, where the spec tells nothing."""
+    was = before.find(task.id)
     if was is None:
         return ()
-    found = differences(was.preimage[1], task.preimage[1]) or differences(was.preimage[2], task.preimage[2], "inputs")
+    (_, old, old_inputs), (_, new, new_inputs) = before.preimage(was), after.preimage(task)
+    found = differences(old, new) or differences(old_inputs, new_inputs, "inputs")
     return tuple(
         Cause(task=task.id, path=path, before=before, after=after, in_spec=False) for path, before, after in found
     )
 
 
-def _untold(was: Task | None, task: Task, inherited: Sequence[Cause]) -> tuple[Cause, ...]:
+def _untold(by_preimage: Sequence[Cause], inherited: Sequence[Cause]) -> tuple[Cause, ...]:
     """What differs in a task itself and follows from no change of a spec upstream: its files, its operator's version.
 
     Other fields may follow from one, as the rate that an anneal starts at. What its inputs bring is not told again.
@@ -285,7 +287,7 @@ def _untold(was: Task | None, task: Task, inherited: Sequence[Cause]) -> tuple[C
     known = [(cause.before, cause.after) for cause in inherited]
     return tuple(
         cause
-        for cause in _by_preimage(was, task)
+        for cause in by_preimage
         if cause.path == "kind" or cause.path.rpartition(".")[2] == "digest"
         if (cause.before, cause.after) not in known
     )

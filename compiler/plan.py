@@ -7,23 +7,25 @@ name, so the same spec gives the same bytes anywhere.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import attrs
 import cattrs
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
+from compiler import canonical
 from compiler.errors import UserError
 from compiler.files import write_atomically
 from compiler.ir import OPERATORS, Operator
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 PLAN_FILE = "plan.json"
 
+T = TypeVar("T")
 TaskClass = Literal["fetch", "data", "group", "train", "eval"]
 
 
@@ -53,7 +55,10 @@ class Resources:
 
 @attrs.frozen(kw_only=True)
 class Task:
-    """One node of the graph. `spec_paths` are the places in the spec that it came from."""
+    """One node of the graph. `spec_paths` are the places in the spec that it came from.
+
+    `fingerprint` identifies its operator on what it reads, `operator` the former alone.
+    """
 
     id: str
     op: Operator
@@ -64,12 +69,19 @@ class Task:
     origin: str = ""
     sql: dict[str, str] = attrs.field(factory=dict)
     fingerprint: str = ""
-    preimage: list[Any] = attrs.field(factory=list)
+    operator: str = ""
 
     @property
     def upstream(self) -> tuple[str, ...]:
         """Ids of the tasks that this one reads, each once."""
         return tuple(dict.fromkeys(item.task for item in self.inputs))
+
+    def by_role(self, known: Mapping[str, T]) -> dict[str, list[T]]:
+        """What is known, by task, of all that this one reads: per role, in the order of its inputs."""
+        roles: dict[str, list[T]] = {}
+        for item in self.inputs:
+            roles.setdefault(item.role, []).append(known[item.task])
+        return roles
 
 
 @attrs.frozen(kw_only=True)
@@ -154,9 +166,21 @@ class Plan:
         """The task of that id; KeyError where there is none."""
         return self._by_id[task_id]
 
+    def find(self, task_id: str) -> Task | None:
+        """The task of that id, or None."""
+        return self._by_id.get(task_id)
+
     @cached_property
     def _by_id(self) -> dict[str, Task]:
         return {task.id: task for task in self.tasks}
+
+    def preimage(self, task: Task) -> canonical.Tree:
+        """What a task's fingerprint is the hash of: its operator, and the fingerprints of what it reads here."""
+        return canonical.task_preimage(task.op, task.by_role(self._fingerprints))
+
+    @cached_property
+    def _fingerprints(self) -> dict[str, str]:
+        return {task.id: task.fingerprint for task in self.tasks}
 
     def stage(self, name: str) -> StageSummary:
         """The stage of that name."""
@@ -167,13 +191,33 @@ class Plan:
         return (task for task in self.tasks if task_id in task.upstream)
 
 
+class _Part:
+    """A value that several tasks of a file have, and what it was read as: once for each type that it stands for."""
+
+    def __init__(self, plain: Any) -> None:
+        self.plain = plain
+        self.read: dict[Any, Any] = {}
+
+
 def _converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_unstructure_hook(Fraction, str)
     converter.register_structure_hook(Fraction, lambda value, _: Fraction(value))
     # Made for an operator when a plan has one: of the catalogue most plans have few, and a verb goes one way only.
     to_dict = cache(lambda op_id: make_dict_unstructure_fn(OPERATORS[op_id], converter))
-    from_dict = cache(lambda op_id: make_dict_structure_fn(OPERATORS[op_id], converter))
+
+    def read(value: Any, of: Any) -> Any:
+        if not isinstance(value, _Part):
+            return converter.structure(value, of)
+        if of not in value.read:
+            value.read[of] = converter.structure(value.plain, of)
+        return value.read[of]
+
+    @cache
+    def from_dict(op_id: str) -> Callable[[Mapping[str, Any], Any], Any]:
+        cls = OPERATORS[op_id]
+        fields = {field.name: cattrs.override(struct_hook=read) for field in attrs.fields(cls)}  # type: ignore[arg-type]
+        return make_dict_structure_fn(cls, converter, **fields)  # type: ignore[arg-type]
 
     def unstructure(op: Operator) -> dict[str, Any]:
         return {"op": op.op_id, "version": op.op_version, **to_dict(op.op_id)(op)}
@@ -200,8 +244,52 @@ CONVERTER = _converter()
 
 
 def dumps(plan: Plan) -> str:
-    """The plan as JSON text. Keys stand as they are: the order of a spec's steps and stages is that of their keys."""
-    return json.dumps(CONVERTER.unstructure(plan, Plan), indent=1, allow_nan=False) + "\n"
+    """The plan as JSON text. Keys stand as they are: the order of a spec's steps and stages is that of their keys.
+
+    What several tasks have in their operators or queries stands once, in `shared`, and its number where it belongs.
+    """
+    data = CONVERTER.unstructure(plan, Plan)
+    data["shared"] = _take_out(data["tasks"])
+    return json.dumps(data, indent=1, allow_nan=False) + "\n"
+
+
+REFERENCE = "$shared"
+LEAST_SHARED = 100
+"""Characters of a text that it is worth to look for elsewhere."""
+
+
+def _take_out(tasks: list[dict[str, Any]]) -> list[Any]:
+    """What was taken out of tasks, in the order in which it comes; in their places are now references to it."""
+    places: dict[str, list[tuple[dict[str, Any], str]]] = {}
+    for task in tasks:
+        for holder in (task["op"], task["sql"]):
+            for name, value in holder.items():
+                if isinstance(value, str | list | dict):
+                    text = json.dumps(value, allow_nan=False)
+                    if len(text) >= LEAST_SHARED or _is_reference(value):
+                        places.setdefault(text, []).append((holder, name))
+    several = [each for text, each in places.items() if len(each) > 1 or len(text) < LEAST_SHARED]
+    shared = [holder[name] for (holder, name), *_ in several]
+    for number, each in enumerate(several):
+        for holder, name in each:
+            holder[name] = {REFERENCE: number}
+    return shared
+
+
+def _is_reference(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {REFERENCE}
+
+
+def _put_back(data: dict[str, Any]) -> None:
+    """The reverse, but for what is to be read once: that is a `_Part` now in every place that it has."""
+    parts = [_Part(value) for value in data.pop("shared")]
+    for task in data["tasks"]:
+        for name, value in task["op"].items():
+            if _is_reference(value):
+                task["op"][name] = parts[value[REFERENCE]]
+        for name, value in task["sql"].items():
+            if _is_reference(value):
+                task["sql"][name] = parts[value[REFERENCE]].plain
 
 
 def loads(text: str, where: str = "plan") -> Plan:
@@ -217,12 +305,15 @@ def loads(text: str, where: str = "plan") -> Plan:
                 where=where,
                 fix="compile the spec again",
             )
+        _put_back(data)
         return CONVERTER.structure(data, Plan)
     except cattrs.BaseValidationError as error:
         problems = cattrs.transform_error(error, format_exception=_format_exception)
         what = "; ".join(problems[:3]) + ("; ..." if len(problems) > 3 else "")
     except (ValueError, TypeError) as error:
         what = str(error)
+    except (AttributeError, LookupError):
+        what = "its tasks, or what they share, are not there"
     raise UserError(f"not a plan ({what})", where=where, fix="compile the spec again")
 
 

@@ -17,7 +17,7 @@ import attrs
 from compiler import canonical, ir
 from compiler.errors import UserError
 from compiler.passes.budget import stage_summary
-from compiler.passes.fingerprint import by_role
+from compiler.passes.fingerprint import identified
 from compiler.passes.lower_training import TRAIN_OPS
 from compiler.plan import Input, Plan, Resources, Task
 from compiler.trainjob import BatchPhase, ModelShape, Parallelism, SchedulePhase, TrainJob
@@ -245,7 +245,6 @@ def _identified(tasks: Iterable[Task]) -> list[Task]:
     identity: dict[str, str] = {}
     found = []
     for task in tasks:
-        preimage = canonical.task_preimage(task.op, by_role(task, identity))
-        identity[task.id] = canonical.fingerprint(preimage)
-        found.append(attrs.evolve(task, preimage=preimage, fingerprint=identity[task.id]))
+        found.append(identified(task, canonical.to_tree(task.op), identity))
+        identity[task.id] = found[-1].fingerprint
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,11 +24,14 @@ GENERATED = ("sql", "training", "sbatch")
 LATEST = ".latest"  # no experiment can be called so
 
 
-def write_plan(plan: Plan, out: Path, base: Path, profile: Profile) -> Path:
-    """Write everything below `out`; returns the path of plan.json."""
+def write_plan(plan: Plan, out: Path, base: Path, profile: Profile, elsewhere: Collection[str] = frozenset()) -> Path:
+    """Write everything below `out`; returns the path of plan.json.
+
+    Tasks of which the fingerprint is `elsewhere` are in plan.json and have no files beside it.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with _aside(out, _generated(plan, profile)) as asides:
+        with _aside(out, _generated(plan, profile, elsewhere)) as asides:
             file = plans.save(plan, out)
             write_atomically(out / "base", f"{base.resolve()}\n")
             for directory, aside in asides.items():
@@ -60,9 +63,11 @@ def latest(build: Path) -> Path:
         raise UserError("nothing is compiled yet", where=str(build), fix="run `ocspec compile SPEC`") from None
 
 
-def _generated(plan: Plan, profile: Profile) -> dict[str, dict[str, str]]:
+def _generated(plan: Plan, profile: Profile, elsewhere: Collection[str]) -> dict[str, dict[str, str]]:
     files: dict[str, dict[str, str]] = {kind: {} for kind in GENERATED}
     for task in plan.tasks:
+        if task.fingerprint in elsewhere:
+            continue
         for name, text in task.sql.items():
             files["sql"][f"{task.id}/{name}.sql"] = text + "\n"
         for name, text in training_configs(plan, task).items():

@@ -55,7 +55,7 @@ def adopt(artefact: str, task: Task, plan: Plan, store: Store, journal: Journal)
     key, preimage = _key(task, manifest)
     if store.artifact(key) is None:
         with as_one_message(f"{task.id} in {store.root}", fix="free some, or choose another --store"):
-            store.adopt(source, key, _renamed(task, key, preimage, manifest))
+            store.adopt(source, key, _renamed(task, plan, key, preimage, manifest))
     store.remember(task.fingerprint, key)
     journal.write("adopted", task=task.id, key=key, of=manifest["key"], operator=operator(manifest))
     artifact = store.artifact(key)
@@ -106,7 +106,7 @@ def _differences(task: Task, manifest: Mapping[str, Any]) -> Iterator[str]:
     if made.rpartition("/")[0] != task.op.op_id:
         yield f"it was made by {made}, the task is {wanted}"
         return
-    had, has = (["op", task.op.op_id, tree[1][2]] for tree in (manifest["plan_preimage"], task.preimage))
+    had, has = (["op", task.op.op_id, tree[2]] for tree in (manifest["plan_preimage"][1], canonical.to_tree(task.op)))
     for path, before, after in canonical.differences(had, has):
         yield f"{path} is {_short(before)} in it, {_short(after)} in the task"
     outputs = {name: output["kind"] for name, output in manifest["outputs"].items()}
@@ -197,7 +197,7 @@ def _key(task: Task, manifest: Mapping[str, Any]) -> tuple[str, canonical.Tree]:
     return canonical.fingerprint(preimage), preimage
 
 
-def _renamed(task: Task, key: str, preimage: canonical.Tree, manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _renamed(task: Task, plan: Plan, key: str, preimage: canonical.Tree, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest under its new names; where it came from is told beside what made it."""
     names = ("task", "key", "fingerprint", "code")
     came_from = {name: manifest.get(name) for name in names} | {"operator": operator(manifest)}
@@ -207,7 +207,7 @@ def _renamed(task: Task, key: str, preimage: canonical.Tree, manifest: Mapping[s
         "key": key,
         "fingerprint": task.fingerprint,
         "preimage": preimage,
-        "plan_preimage": task.preimage,
+        "plan_preimage": plan.preimage(task),
         "adopted": [*manifest.get("adopted", ()), came_from],
     }
 

@@ -7,7 +7,6 @@ written is done without.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from contextlib import suppress
@@ -74,11 +73,6 @@ def manifest_of(store: Store, key: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def operator_of(preimage: canonical.Tree) -> str:
-    """Digest of the operator in a task's pre-image: equal for equal work, whatever it is done on."""
-    return hashlib.sha256(canonical.encode(preimage[1])).hexdigest()
-
-
 def _manifests(store: Store) -> dict[str, int]:
     """When the manifest of each artefact was written, by key."""
     found = {}
@@ -99,7 +93,7 @@ def _look(store: Store, key: str, written: int) -> Entry | None:
             written=written,
             task=str(manifest["task"]),
             built=max((shard["started"] + shard["seconds"] for shard in manifest["shards"]), default=0.0),
-            operator=operator_of(manifest["preimage"]),
+            operator=canonical.operator_digest(manifest["preimage"][1]),
             inputs={role: [one["digest"] for one in found] for role, found in manifest["inputs"].items()},
         )
     except (AssertionError, KeyError, TypeError, IndexError, AttributeError):

@@ -11,13 +11,14 @@ from typing import Any
 from compiler import canonical
 from compiler import plan as plans
 from compiler.errors import UserError
-from compiler.plan import Task
+from compiler.plan import Plan, Task
 from runtime import code_version, digest
 from runtime.lineage.trail import role_before
 from runtime.task import Artifact
 
 
 def manifest(
+    plan: Plan,
     task: Task,
     key: str,
     preimage: canonical.Tree,
@@ -42,7 +43,7 @@ def manifest(
         "outputs": outputs,
         "stats": stats,
         "preimage": preimage,
-        "plan_preimage": task.preimage,
+        "plan_preimage": plan.preimage(task),
         "inputs": {
             role: [{"task": a.task_id, "key": a.manifest["key"], "digest": a.manifest["digest"]} for a in artifacts]
             for role, artifacts in inputs.items()

@@ -17,7 +17,7 @@ import attrs
 
 from compiler import canonical
 from compiler.plan import Input, Plan, Task
-from runtime.inventory import Entry, inventory, manifest_of, operator_of
+from runtime.inventory import Entry, inventory, manifest_of
 from runtime.store import Store
 from runtime.task import Artifact
 from runtime.worker import task_key
@@ -145,8 +145,10 @@ class _Looking:
 
     def _may_be_cut_off(self, task: Task) -> bool:
         """Whether the same operator has made something of inputs that differ in nothing that is known of them."""
-        operator, known = operator_of(task.preimage), _by_role(task, self._built)
-        return any(e.operator == operator and _fits(known, e, task.op.unordered) for e in self._inventory.of(task.id))
+        known = _digests_by_role(task, self._built)
+        return any(
+            e.operator == task.operator and _fits(known, e, task.op.unordered) for e in self._inventory.of(task.id)
+        )
 
     # ------------------------------------------------------------ reasons
 
@@ -174,7 +176,7 @@ class _Looking:
         return self._compared[task.id, key]
 
     def _differences(self, task: Task, manifest: Mapping[str, Any]) -> tuple[Cause, ...]:
-        differences = canonical.differences(manifest["plan_preimage"][1], task.preimage[1])
+        differences = canonical.differences(manifest["plan_preimage"][1], canonical.to_tree(task.op))
         own: list[Change] = [_with_default(task, *difference) for difference in differences]
         found: dict[str, Cause] = {}
         for old, new in self._pairs(task, manifest):
@@ -295,13 +297,10 @@ def _remembered(store: Store, fingerprint: str) -> str | None:
     return key if isinstance(key, str) else None
 
 
-def _by_role(task: Task, built: Mapping[str, Artifact]) -> dict[str, list[str | None]]:
+def _digests_by_role(task: Task, built: Mapping[str, Artifact]) -> dict[str, list[str | None]]:
     """The digests of what a task reads, None where it is not built."""
-    roles: dict[str, list[str | None]] = {}
-    for item in task.inputs:
-        artifact = built.get(item.task)
-        roles.setdefault(item.role, []).append(None if artifact is None else str(artifact.manifest["digest"]))
-    return roles
+    there = {item.task: built.get(item.task) for item in task.inputs}
+    return task.by_role({name: str(found.manifest["digest"]) if found else None for name, found in there.items()})
 
 
 def _fits(known: Mapping[str, list[str | None]], entry: Entry, unordered: frozenset[str]) -> bool:

@@ -92,7 +92,7 @@ def _run(
             _work(task, shard, inputs, directory, home, key, path, ranks)
     if directory is not None:  # only now is the shard in its place: killed a moment before, it would run again
         journal.write("finished", task=task_id, shard=shard, seconds=round(time.time() - began, 3))
-    publish_if_complete(task, key, preimage, inputs, home, journal)
+    publish_if_complete(plan, task, key, preimage, inputs, home, journal)
 
 
 def _assist(path: Path, plan: Plan, task: Task, shard: int, home: Store, ranks: Any) -> None:
@@ -268,6 +268,7 @@ def _threads(asked: Resources, here: launch.Place) -> int:
 
 
 def publish_if_complete(
+    plan: Plan,
     task: Task,
     key: str,
     preimage: canonical.Tree,
@@ -281,7 +282,7 @@ def publish_if_complete(
         done = [result for result in results if result is not None]
         if len(done) < task.shards:
             return
-        store.publish(key, task.shards, manifest(task, key, preimage, inputs, done))
+        store.publish(key, task.shards, manifest(plan, task, key, preimage, inputs, done))
         journal.write("published", task=task.id, key=key)
     store.remember(task.fingerprint, key)
 

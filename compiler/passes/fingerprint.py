@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import attrs
@@ -13,7 +14,7 @@ from compiler.plan import Task
 
 
 def fingerprint(draft: Draft) -> Draft:
-    """Fill in `preimage` and `fingerprint`; inputs enter by their own fingerprints."""
+    """Fill in `fingerprint`, where inputs enter by their own, and `operator`."""
     identity: dict[str, str] = {}
     tasks: list[Task] = []
     for task in draft.tasks:
@@ -26,13 +27,10 @@ def fingerprint(draft: Draft) -> Draft:
 
 def _identified(memo: Memo, task: Task, identity: dict[str, str]) -> Task:
     tree = memo.get("tree", (task.op,), partial(canonical.to_tree, task.op))
-    preimage = canonical.task_preimage(task.op, by_role(task, identity), tree)
-    return attrs.evolve(task, preimage=preimage, fingerprint=canonical.fingerprint(preimage))
+    return identified(task, tree, identity)
 
 
-def by_role(task: Task, identity: dict[str, str]) -> dict[str, list[str]]:
-    """What a task reads: per role the identities of its inputs, in order."""
-    roles: dict[str, list[str]] = {}
-    for item in task.inputs:
-        roles.setdefault(item.role, []).append(identity[item.task])
-    return roles
+def identified(task: Task, tree: canonical.Tree, identity: Mapping[str, str]) -> Task:
+    """The task with the names that follow from its operator's tree and the fingerprints of what it reads."""
+    preimage = canonical.task_preimage(task.op, task.by_role(identity), tree)
+    return attrs.evolve(task, fingerprint=canonical.fingerprint(preimage), operator=canonical.operator_digest(tree))

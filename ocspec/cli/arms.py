@@ -1,7 +1,8 @@
 """Several plans at once: the arms of a sweep, or a spec's tuple of experiments, compiled one after another.
 
 Each arm is a plan of its own below its own name. What arms have in common is in all of these plans under the same
-fingerprints, so the store builds it once.
+fingerprints, so the store builds it once; queries, training configs and scripts stand beside the first plan that has
+a task.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def compile_arms(args: Namespace, experiments: Sequence[Experiment], base: Path)
     tasks, rows, found = 0, [], []
     for made in plans(args, experiments, base, profile):
         out = Path(args.out) / made.experiment if args.out else None
-        plan, file = write(args, made, base, profile, out)
+        plan, file = write(args, made, base, profile, out, seen)
         own = {task.fingerprint for task in plan.tasks}
         tasks += len(plan.tasks)
         rows.append((one_line(plan.experiment), str(len(plan.tasks)), str(len(own - seen)), short_path(str(file))))
@@ -46,6 +47,8 @@ def compile_arms(args: Namespace, experiments: Sequence[Experiment], base: Path)
     if len(rows) > MOST_SHOWN:
         print(f"and {len(rows) - MOST_SHOWN:,} more")
     print(f"\n{plural(len(rows), 'arm')}, {plural(tasks, 'task')}, of which {len(seen):,} are different")
+    if len(seen) < tasks:
+        say("queries, training configs and scripts of a task are beside the first of these plans that has it")
     say("next: `ocspec submit PLAN` for each arm; what they share is built once")
     return exits.OK
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,8 +63,15 @@ def compile_and_write(args: Namespace, experiment: Experiment, base: Path) -> tu
     return write(args, plan, base, profile, Path(args.out) if args.out else None)
 
 
-def write(args: Namespace, plan: Plan, base: Path, profile: Profile, out: Path | None) -> tuple[Plan, Path]:
-    """Write a plan, or its rehearsal, below `build/` where nothing else is said."""
+def write(
+    args: Namespace,
+    plan: Plan,
+    base: Path,
+    profile: Profile,
+    out: Path | None,
+    elsewhere: Collection[str] = frozenset(),
+) -> tuple[Plan, Path]:
+    """Write a plan, or its rehearsal, below `build/` where nothing else is said; `elsewhere` as in `write_plan`."""
     from compiler.revisions import original
     from compiler.smoke import smoke
     from compiler.write import remember_latest, write_plan
@@ -72,7 +80,7 @@ def write(args: Namespace, plan: Plan, base: Path, profile: Profile, out: Path |
     if args.smoke:
         plan = smoke(plan)
     out = out or arguments.BUILD / plan.experiment
-    file = write_plan(plan, out, original(base), profile)
+    file = write_plan(plan, out, original(base), profile, elsewhere)
     if discard_if_other(file):
         say(f"the review in {short_path(str(out))} was of another plan and is removed")
     remember_latest(file, arguments.BUILD)

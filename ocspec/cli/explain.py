@@ -56,7 +56,8 @@ def run(args: Namespace) -> int:
         from ocspec.cli.plan import outlook_facts
 
         manifest = dict(built.manifest) if built else None
-        facts = {"task": CONVERTER.unstructure(task), "manifest": manifest, "outlook": outlook_facts(one, estimate)}
+        facts = {"task": CONVERTER.unstructure(task), "preimage": plan.preimage(task), "manifest": manifest}
+        facts["outlook"] = outlook_facts(one, estimate)
         facts["delta"] = overrides.delta_facts(plan.delta)
         print_json("explain", experiment=plan.experiment, **facts)
         return exits.OK
@@ -74,7 +75,7 @@ def run(args: Namespace) -> int:
     if built:
         _section("pre-image, as built: inputs by digest", tree_lines(built.manifest["preimage"]))
     else:
-        _section("pre-image, as planned: inputs by fingerprint", tree_lines(task.preimage))
+        _section("pre-image, as planned: inputs by fingerprint", tree_lines(plan.preimage(task)))
     return exits.OK
 
 

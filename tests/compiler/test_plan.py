@@ -17,12 +17,11 @@ import attrs
 import pytest
 
 from compiler import ir
-from compiler.canonical import fingerprint, task_preimage
+from compiler.canonical import fingerprint
 from compiler.compile import compile_experiment
 from compiler.errors import UserError
 from compiler.load import load_spec
-from compiler.passes.fingerprint import by_role
-from compiler.plan import PLAN_FILE, Plan, dumps, load, loads, save
+from compiler.plan import PLAN_FILE, Plan, _take_out, dumps, load, loads, save
 
 SPECS = Path(__file__).parents[2] / "specs"
 SHIPPED = (
@@ -54,13 +53,9 @@ def test_a_plan_survives_json(shipped: Plan) -> None:
 def test_operators_of_every_kind_survive_json(shipped: Plan) -> None:
     """With the classes that they had, and so with their fingerprints."""
     again = loads(dumps(shipped))
-    identity: dict[str, str] = {}
     for before, after in zip(shipped.tasks, again.tasks, strict=True):
         assert type(after.op) is type(before.op)
-        preimage = task_preimage(after.op, by_role(after, identity))
-        assert json.loads(json.dumps(preimage)) == after.preimage
-        identity[after.id] = fingerprint(after.preimage)
-        assert identity[after.id] == before.fingerprint
+        assert fingerprint(again.preimage(after)) == after.fingerprint == before.fingerprint
 
 
 def test_a_plan_names_no_machine(shipped: Plan) -> None:
@@ -152,8 +147,8 @@ def with_operator(plan: Plan, **values: Any) -> str:
 
 def test_another_format_is_refused(mini_plan: Plan) -> None:
     """With both versions, before anything else is looked at."""
-    with pytest.raises(UserError, match=r"plan.json: format_version is 2, this ocspec reads 1") as error:
-        loads(changed(mini_plan, format_version=2, news={}), "plan.json")
+    with pytest.raises(UserError, match=r"plan.json: format_version is 99, this ocspec reads 2") as error:
+        loads(changed(mini_plan, format_version=99, news={}), "plan.json")
     assert error.value.fix == "compile the spec again"
 
 
@@ -167,7 +162,7 @@ def test_an_unknown_operator_is_refused_by_name(mini_plan: Plan, values: dict[st
         loads(with_operator(mini_plan, **values))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '"plan"', "{}", '{"format_version": 1}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '"plan"', "{}", '{"format_version": 2}'])
 def test_what_is_no_plan_is_refused(text: str) -> None:
     """Empty, cut, of another type or without its parts."""
     with pytest.raises(UserError, match="not a plan") as error:
@@ -195,6 +190,33 @@ def test_wrong_values_are_named_by_their_place(mini_plan: Plan) -> None:
         loads(json.dumps(data))
     with pytest.raises(UserError, match=r"\$\.parameters"):
         loads(changed(mini_plan, parameters="many"))
+
+
+def test_what_tasks_share_is_written_once_and_read_as_one(shipped: Plan) -> None:
+    """Long values of operators, and queries; under their references in the tasks."""
+    data = json.loads(dumps(shipped))
+    assert len(data["shared"]) == len({json.dumps(value) for value in data["shared"]})
+    again = loads(dumps(shipped))
+    refined = [task.op for task in again.tasks if isinstance(task.op, ir.Refine) and len(task.op.rules) > 1]
+    for op in refined:
+        alike = [other for other in refined if other.rules == op.rules]
+        assert all(other.rules is alike[0].rules for other in alike)
+
+
+@pytest.mark.parametrize("shared", [None, [], {"0": 1}, "none"])
+def test_a_plan_without_what_its_tasks_share_is_refused(shared: Any) -> None:
+    """In one message."""
+    plan = compile_experiment(*load_spec(str(SPECS / "opencoder_8b.py")))
+    with pytest.raises(UserError, match="not a plan"):
+        loads(changed(plan, shared=shared))
+
+
+def test_a_mapping_that_looks_like_a_reference_comes_back(mini_plan: Plan) -> None:
+    """It is then itself what is referred to."""
+    tasks = [{"op": {"caps": {"$shared": 0}}, "sql": {}}]
+    shared = _take_out(tasks)
+    assert tasks == [{"op": {"caps": {"$shared": 0}}, "sql": {}}]
+    assert shared == [{"$shared": 0}]
 
 
 def test_a_plan_on_disk(mini_plan: Plan, tmp_path: Path) -> None:

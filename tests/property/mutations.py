@@ -5,7 +5,7 @@ Seeded. For comparing what a plan says would be rebuilt with what is different w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -57,8 +57,15 @@ def words(spec: Any, path: tuple[Any, ...], name: str) -> str:
     return ".".join([*said, name])
 
 
-def mutations(experiment: Experiment, base: Path, number: int, seed: int) -> list[tuple[str, Experiment, Plan]]:
-    """So many different ones that compile, each with its plan."""
+def mutations(
+    experiment: Experiment,
+    base: Path,
+    number: int,
+    seed: int,
+    shards: int | None = None,
+    keep: Callable[[Spec, Plan], bool] = lambda owner, plan: True,
+) -> list[tuple[str, Experiment, Plan]]:
+    """So many different ones that compile, each with its plan. `keep` is asked of the mutated object and the plan."""
     random = Random(seed)
     every = list(places(experiment))
     found: dict[str, tuple[str, Experiment, Plan]] = {}
@@ -71,8 +78,11 @@ def mutations(experiment: Experiment, base: Path, number: int, seed: int) -> lis
         said = f"{words(experiment, path, name)}: {what}"
         try:
             other = replaced(experiment, path, name, value)
-            if said not in found and other != experiment:
-                found[said] = said, other, compile_experiment(other, base, 1)
+            if said in found or other == experiment:
+                continue
+            plan = compile_experiment(other, base, shards)
+            if keep(owner, plan):
+                found[said] = said, other, plan
         except (SpecError, UserError):
             continue  # a rule refuses it, so it is never planned
     return list(found.values())

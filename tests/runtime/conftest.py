@@ -150,7 +150,7 @@ class Workbench:
         plan = compile_experiment(experiment, self.root, shards)
         return plan, write_plan(plan, self.root / f"build-{experiment.name}-{shards}", self.root, Profile())
 
-    def run(self, plan: Plan, path: Path, until: str | None = None, store: Store | None = None) -> Summary:
+    def run(self, plan: Plan, path: Path, store: Store | None = None, until: str | None = None) -> Summary:
         """Run a plan in this process; `until` runs only that task and what it reads."""
         import attrs
 

@@ -185,9 +185,10 @@ def test_a_pre_image_gives_its_operator_back(finished: Finished) -> None:
     """But for labels and how it was run, which are not in it."""
     _, plan, _, _ = finished
     for task in plan.tasks:
-        found = operator_of(task.preimage)
+        preimage = plan.preimage(task)
+        found = operator_of(preimage)
         assert type(found) is type(task.op)
-        assert canonical.to_tree(found) == task.preimage[1]
+        assert canonical.to_tree(found) == preimage[1]
 
 
 @pytest.mark.parametrize("preimage", [[], ["task"], ["task", ["op", "no.such/1", {}], []], ["task", ["op", 3, {}], []]])

@@ -103,7 +103,7 @@ def test_lost_documents_are_noticed(finished: Finished) -> None:
     empty = {name: {"kind": "files", "files": {}, "bytes": 0} for name in task.op.outputs}
     result = {"outputs": empty, "stats": {"in": 3, "kept": 1, "dropped": {"near": 1}}, "timing": {}}
     with pytest.raises(AssertionError, match="lost documents: 3 in, 1 kept"):
-        manifest.manifest(task, "k", [], {}, [result])
+        manifest.manifest(plan, task, "k", [], {}, [result])
 
 
 def test_what_one_shard_tells_in_words_stays_in_the_manifest(workbench: Workbench) -> None:
@@ -114,7 +114,7 @@ def test_what_one_shard_tells_in_words_stays_in_the_manifest(workbench: Workbenc
 
     def stats_of(*stats: dict[str, Any]) -> dict[str, Any]:
         results = [{"outputs": outputs, "stats": one, "timing": {}} for one in stats]
-        return manifest.manifest(task, "k", [], {}, results)["stats"]
+        return manifest.manifest(plan, task, "k", [], {}, results)["stats"]
 
     told = {"steps": 8, "kernels": {"chosen": "portable", "taken": ["a"], "reason": "no CUDA"}, "ended": None}
     assert stats_of(told) == told

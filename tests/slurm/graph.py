@@ -9,8 +9,11 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import attrs
+
 from compiler import canonical, ir
 from compiler import plan as plans
+from compiler.passes.fingerprint import identified
 from compiler.plan import Input, Plan, Resources, Task, TaskClass
 from compiler.profile import Profile
 from runtime.dispatch.slurm.kept_profile import write_profile
@@ -44,21 +47,9 @@ def make_plan(*tasks: Task, experiment: str = "graph") -> Plan:
     prints: dict[str, str] = {}
     done = []
     for number, task in enumerate(tasks):
-        before = {item.role: [prints[item.task]] for item in task.inputs}
-        operator = ir.Pack(dataset=task.id, seed=number)
-        preimage = canonical.task_preimage(operator, before)
-        prints[task.id] = canonical.fingerprint(preimage)
-        done.append(
-            Task(
-                id=task.id,
-                op=operator,
-                inputs=task.inputs,
-                shards=task.shards,
-                resources=task.resources,
-                fingerprint=prints[task.id],
-                preimage=preimage,
-            )
-        )
+        own = attrs.evolve(task, op=ir.Pack(dataset=task.id, seed=number))
+        done.append(identified(own, canonical.to_tree(own.op), prints))
+        prints[task.id] = done[-1].fingerprint
     return Plan(
         experiment=experiment, spec={}, tasks=tuple(done), parameters=0, parameters_without_embeddings=0, stages=()
     )

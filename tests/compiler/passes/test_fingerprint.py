@@ -8,17 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from compiler.canonical import fingerprint, task_preimage
-from compiler.passes.fingerprint import by_role
 from compiler.plan import Plan
 
 
 def test_each_task_has_its_own(mini_plan: Plan) -> None:
     """And it is that of its pre-image."""
     assert len({task.fingerprint for task in mini_plan.tasks}) == len(mini_plan.tasks)
-    identity = {task.id: task.fingerprint for task in mini_plan.tasks}
+    identity: dict[str, str] = {}
     for task in mini_plan.tasks:
-        assert task.preimage == task_preimage(task.op, by_role(task, identity))
-        assert task.fingerprint == fingerprint(task.preimage)
+        preimage = task_preimage(task.op, task.by_role(identity))
+        assert preimage == mini_plan.preimage(task)
+        identity[task.id] = fingerprint(preimage)
+        assert task.fingerprint == identity[task.id]
         assert len(task.fingerprint) == 64
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from compiler import canonical
+from compiler import plan as plans
 from ocspec.cli.explain import tree_lines
 from ocspec.schema import json_schema
 
@@ -58,9 +59,10 @@ def test_explain_as_json_has_the_task_and_the_manifest(ocspec, built: Path) -> N
 
 def test_every_preimage_can_be_shown(ocspec, built: Path) -> None:
     """And shows every leaf that is hashed."""
-    for task in json.loads(Path("build/tiny/plan.json").read_text())["tasks"]:
-        text = "\n".join(tree_lines(task["preimage"]))
-        for role, fingerprints in task["preimage"][2][1]:
+    plan = plans.load(Path("build/tiny/plan.json"))
+    for preimage in map(plan.preimage, plan.tasks):
+        text = "\n".join(tree_lines(preimage))
+        for role, fingerprints in preimage[2][1]:
             assert role[1] in text
             assert all(leaf[1] in text for leaf in fingerprints[1])
 

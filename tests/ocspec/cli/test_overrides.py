@@ -111,6 +111,11 @@ def test_a_sweep_is_one_plan_for_each_arm(ocspec, spec: Path) -> None:
     plans = [load_plan(Path("build") / name) for name in names]
     assert [len(plan.delta) for plan in plans] == [0, 1, 1, 2]
     assert len({task.fingerprint for plan in plans for task in plan.tasks}) == 23
+    seen: set[str] = set()
+    for name, plan in zip(names, plans, strict=True):  # files for people stand beside the first plan with the task
+        scripts = {path.relative_to(Path("build", name, "sbatch")) for path in Path("build", name).rglob("*.sh")}
+        assert scripts == {Path(f"{task.id}.sh") for task in plan.tasks if task.fingerprint not in seen}
+        seen |= {task.fingerprint for task in plan.tasks}
 
 
 def test_arms_of_a_spec_file(ocspec, spec: Path) -> None:

@@ -136,7 +136,7 @@ class Run:
                 made = STATS.get(task_id, {}) if stats is None else stats
                 result = {"outputs": outputs, "stats": made if shard == 0 else {}, "timing": timing(shard)}
                 (directory / RESULT).write_text(json.dumps(result))
-        worker.publish_if_complete(task, key, preimage, inputs, self.store, self.journal)
+        worker.publish_if_complete(self.plan, task, key, preimage, inputs, self.store, self.journal)
 
     def finish_up_to(self, task_id: str) -> None:
         """Build the task and all that it needs."""
