@@ -36,8 +36,7 @@ def diff_cost(
 ) -> DiffCost:
     """What the plan `after` takes beyond what it shares with the one before it."""
     touched = [task for task in diff.tasks if task.action not in {"reuse", "removed"}]
-    everything = estimate(after, profile, calibration) if touched else {}
-    estimates = {task.id: everything[task.id] for task in touched}
+    estimates = estimate(after, profile, calibration, {task.id for task in touched}) if touched else {}
     sums = [counted(task, estimates[task.id]) for task in touched]
     trained = [
         one.tokens

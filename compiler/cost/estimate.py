@@ -7,7 +7,7 @@ a plan. How to read it, and how far it can be wrong: docs/how-to/cost.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import attrs
 
@@ -75,11 +75,17 @@ class Estimate:
     disk_mb: Interval = UNKNOWN
 
 
-def estimate(plan: Plan, profile: Profile | None = None, calibration: Calibration = PRIORS) -> dict[str, Estimate]:
-    """What each task takes where it is run, by its id. No profile is this machine's (`local`)."""
+def estimate(
+    plan: Plan,
+    profile: Profile | None = None,
+    calibration: Calibration = PRIORS,
+    wanted: Collection[str] | None = None,
+) -> dict[str, Estimate]:
+    """What each task takes where it is run, by its id; of `wanted` ids, or of all. No profile is this machine's."""
     steps = walk(plan, calibration)
     place = _Place(profile=profile or Profile(), calibration=calibration, parameters=plan.parameters)
-    return {task.id: _estimate(task, steps[task.id], place) for task in plan.tasks}
+    asked = plan.tasks if wanted is None else [task for task in plan.tasks if task.id in wanted]
+    return {task.id: _estimate(task, steps[task.id], place) for task in asked}
 
 
 def total(estimates: Iterable[Estimate]) -> Estimate:

@@ -10,7 +10,7 @@ makes more tokens of code than these.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import reduce
+from functools import cache, reduce
 
 from compiler.cost.interval import UNKNOWN, Interval
 
@@ -45,10 +45,10 @@ def bytes_a_token(vocab_size: int, languages: Iterable[str] = (), measured: Inte
     >>> bytes_a_token(32_768, ["cobol"]) == bytes_a_token(32_768)
     True
     """
-    wanted = list(languages)
+    wanted = frozenset(languages)
     if measured is not None and not wanted:
         return measured
-    return reduce(Interval.hull, (_of(language, vocab_size) for language in wanted or BYTES_A_TOKEN))
+    return _of_any(wanted or frozenset(BYTES_A_TOKEN), vocab_size)
 
 
 def tokens_of(text: Interval, ratio: Interval) -> Interval:
@@ -56,6 +56,12 @@ def tokens_of(text: Interval, ratio: Interval) -> Interval:
     return UNKNOWN if not text.is_known else text / ratio
 
 
+@cache
+def _of_any(languages: frozenset[str], vocab_size: int) -> Interval:
+    return reduce(Interval.hull, (_of(language, vocab_size) for language in sorted(languages)))
+
+
+@cache
 def _of(language: str, vocab_size: int) -> Interval:
     """Of the vocabularies that were measured, those beside this one; beyond the last nothing above it is known."""
     if language not in BYTES_A_TOKEN:

@@ -3,13 +3,14 @@
 Not a second language: no option of it can enter a spec. What a verb needs is imported when it runs, so
 that `ocspec --help` loads neither the engines nor the language.
 
-Exit codes: 0 done, or no difference; 1 error; 2 differs (`why`; `diff` and `plan` with --exit-code); 3 a
-check failed (`lock --check`); 64 the command line cannot be understood; 70 a bug in ocspec; 130 interrupted; 141 the
-output was cut off.
+Exit codes: 0 done, or no difference; 1 error; 2 differs (`why`; `diff` and `plan` with --exit-code); 3 a check failed
+(`check`, `lock --check`); 4 over a budget (`plan`); 5 locked; 64 the command line cannot be understood; 70 a bug in
+ocspec; 130 interrupted; 141 the output was cut off.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import warnings
@@ -20,11 +21,15 @@ from compiler.errors import UserError
 from ocspec.cli import exits
 from ocspec.cli.parser import parse
 
+COLLECTED_AFTER = 200_000
+"""Objects more than before until garbage is looked for: a large plan is a million of them, of which none is any."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; SystemExit only for --help, --version and usage errors."""
     args = parse(sys.argv[1:] if argv is None else list(argv))
     warnings.formatwarning = _format_warning
+    gc.set_threshold(COLLECTED_AFTER)
     try:
         status: int = args.run(args)
         sys.stdout.flush()
