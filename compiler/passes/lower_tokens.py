@@ -5,6 +5,7 @@ Documents are encoded in an array over shards, then packed by one task in an ord
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import partial
 
 import attrs
@@ -18,6 +19,7 @@ from ocspec.refinement import exact_share
 from ocspec.training import Anneal, Pretrain
 
 TOKENIZER = "tokenizer"
+ONCE = Fraction(1)
 
 
 def lower_tokens(draft: Draft) -> Draft:
@@ -105,7 +107,7 @@ def _tokenizer(draft: Draft) -> Task:
         op = ir.TrainBPE(
             vocab_size=tokenizer.vocab_size,
             special_tokens=tokenizer.special_tokens,
-            shares=tuple(parts.values()),
+            shares=tuple(attrs.evolve(share, max_epochs=ONCE) for share in parts.values()),  # it samples by share
             sample_bytes=tokenizer.sample_bytes,
             seed=tokenizer.seed,
         )
