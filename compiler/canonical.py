@@ -185,19 +185,32 @@ def fingerprint(preimage: Tree) -> str:
     return hashlib.sha256(FINGERPRINT.encode() + b"\0" + encode(preimage)).hexdigest()
 
 
-def operator_digest(tree: Tree) -> str:
-    """SHA-256 of an operator's tree, 64 hex digits: equal for equal work, whatever it is done on."""
-    return hashlib.sha256(encode(tree)).hexdigest()
+def encode_operator(op: Operator) -> bytes:
+    """Bytes of an operator's tree."""
+    return encode(to_tree(op))
 
 
-def task_preimage(op: Operator, inputs: Mapping[str, list[str]], tree: Tree | None = None) -> Tree:
+def operator_digest(encoded: bytes) -> str:
+    """SHA-256 of an operator's encoded tree, 64 hex digits: equal for equal work, whatever it is done on."""
+    return hashlib.sha256(encoded).hexdigest()
+
+
+def task_fingerprint(op: Operator, encoded: bytes, inputs: Mapping[str, list[str]]) -> str:
+    """`fingerprint` of `task_preimage`, where the operator's tree is encoded already."""
+    roles = encode(_roles(op, inputs))
+    return hashlib.sha256(b"%b\0s4:taskl3:%bl2:%b" % (FINGERPRINT.encode(), encoded, roles)).hexdigest()
+
+
+def task_preimage(op: Operator, inputs: Mapping[str, list[str]]) -> Tree:
     """Pre-image of a task: its operator, and per role the fingerprints (or content digests) of what it reads.
 
-    Of a role that the operator declares `unordered` they are sorted: its bytes do not depend on their order. `tree` is
-    the operator's, where somebody has it.
+    Of a role that the operator declares `unordered` they are sorted: its bytes do not depend on their order.
     """
-    roles = {role: sorted(ids) if role in op.unordered else tuple(ids) for role, ids in inputs.items()}
-    return ["task", to_tree(op) if tree is None else tree, to_tree(roles)]
+    return ["task", to_tree(op), _roles(op, inputs)]
+
+
+def _roles(op: Operator, inputs: Mapping[str, list[str]]) -> Tree:
+    return to_tree({role: sorted(ids) if role in op.unordered else tuple(ids) for role, ids in inputs.items()})
 
 
 def differences(before: Tree, after: Tree, path: str = "") -> list[tuple[str, Any, Any]]:

@@ -246,11 +246,20 @@ CONVERTER = _converter()
 def dumps(plan: Plan) -> str:
     """The plan as JSON text. Keys stand as they are: the order of a spec's steps and stages is that of their keys.
 
-    What several tasks have in their operators or queries stands once, in `shared`, and its number where it belongs.
+    A line for each task, so that two plans can be compared by lines. What several tasks have in their operators or
+    queries stands once, in `shared`, and its number where it belongs.
     """
     data = CONVERTER.unstructure(plan, Plan)
     data["shared"] = _take_out(data["tasks"])
-    return json.dumps(data, indent=1, allow_nan=False) + "\n"
+    lines = [f"{json.dumps(name)}: {_lines(value)}" for name, value in data.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _lines(value: Any) -> str:
+    """JSON, with the items of a list on lines of their own."""
+    if not isinstance(value, list) or not value:
+        return json.dumps(value, allow_nan=False)
+    return "[\n" + ",\n".join(json.dumps(item, allow_nan=False) for item in value) + "\n]"
 
 
 REFERENCE = "$shared"

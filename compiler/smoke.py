@@ -14,7 +14,7 @@ from fractions import Fraction
 
 import attrs
 
-from compiler import canonical, ir
+from compiler import ir
 from compiler.errors import UserError
 from compiler.passes.budget import stage_summary
 from compiler.passes.fingerprint import identified
@@ -245,6 +245,6 @@ def _identified(tasks: Iterable[Task]) -> list[Task]:
     identity: dict[str, str] = {}
     found = []
     for task in tasks:
-        found.append(identified(task, canonical.to_tree(task.op), identity))
+        found.append(identified(task, identity))
         identity[task.id] = found[-1].fingerprint
     return found

@@ -26,11 +26,11 @@ def fingerprint(draft: Draft) -> Draft:
 
 
 def _identified(memo: Memo, task: Task, identity: dict[str, str]) -> Task:
-    tree = memo.get("tree", (task.op,), partial(canonical.to_tree, task.op))
-    return identified(task, tree, identity)
+    return identified(task, identity, memo.get("encoded", (task.op,), partial(canonical.encode_operator, task.op)))
 
 
-def identified(task: Task, tree: canonical.Tree, identity: Mapping[str, str]) -> Task:
-    """The task with the names that follow from its operator's tree and the fingerprints of what it reads."""
-    preimage = canonical.task_preimage(task.op, task.by_role(identity), tree)
-    return attrs.evolve(task, fingerprint=canonical.fingerprint(preimage), operator=canonical.operator_digest(tree))
+def identified(task: Task, identity: Mapping[str, str], encoded: bytes | None = None) -> Task:
+    """The task with its names, which follow from its operator, encoded or not yet, and the names of what it reads."""
+    encoded = encoded or canonical.encode_operator(task.op)
+    fingerprint = canonical.task_fingerprint(task.op, encoded, task.by_role(identity))
+    return attrs.evolve(task, fingerprint=fingerprint, operator=canonical.operator_digest(encoded))

@@ -6,10 +6,9 @@ from functools import partial
 
 import attrs
 
-from compiler.canonical import encode, to_tree
+from compiler.canonical import encode_operator
 from compiler.draft import Draft
 from compiler.ir import Operator
-from compiler.memo import Memo
 from compiler.passes.schedule import schedule
 from compiler.plan import Input, Task
 
@@ -21,7 +20,7 @@ def share(draft: Draft) -> Draft:
     kept: list[Task] = []
     for task in schedule(draft).tasks:  # upstream first, so that a reader finds what its inputs became
         inputs = tuple(attrs.evolve(i, task=same[i.task]) if i.task in same else i for i in task.inputs)
-        identity = draft.memo.get("encoded", (task.op,), partial(_encoded, task.op, draft.memo)), _read(task.op, inputs)
+        identity = draft.memo.get("encoded", (task.op,), partial(encode_operator, task.op)), _read(task.op, inputs)
         if identity in first:
             same[task.id] = first[identity]
         else:
@@ -48,7 +47,3 @@ def _read(op: Operator, inputs: tuple[Input, ...]) -> Read:
     for item in inputs:
         roles.setdefault(item.role, []).append(item.task)
     return tuple((role, tuple(sorted(roles[role]) if role in op.unordered else roles[role])) for role in sorted(roles))
-
-
-def _encoded(op: Operator, memo: Memo) -> bytes:
-    return encode(memo.get("tree", (op,), partial(to_tree, op)))

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from compiler.canonical import fingerprint, task_preimage
+from compiler.canonical import encode, fingerprint, operator_digest, task_preimage
 from compiler.plan import Plan
 
 
@@ -21,6 +21,7 @@ def test_each_task_has_its_own(mini_plan: Plan) -> None:
         identity[task.id] = fingerprint(preimage)
         assert task.fingerprint == identity[task.id]
         assert len(task.fingerprint) == 64
+        assert task.operator == operator_digest(encode(preimage[1]))
 
 
 def test_a_change_of_content_reaches_everything_below(workplace: Path, compiled: Callable[[str], Plan]) -> None:
