@@ -34,15 +34,24 @@ fields, orders that mean nothing, names kept by `aka`, classes that a later vers
 reordered, moved). *Changing* ones mean something else: every semantic field at other values down to the next float, two
 fields swapped, other types of equal values, another class with equal fields, roles and inputs swapped, another version.
 A preserving one that moves a fingerprint is a needless rebuild, a changing one that does not is a false reuse.
+
+Of objects it is judged which tasks moved: `tests/property/landings.txt` says by hand, from what operators read, where
+each field lands. A task there that is not another one in its own right is a false reuse, even if one before it moved:
+what that one writes may come out as it was, and then the task is cut off. Any other task that is another in its own
+right, or moved without coming after those, went astray.
 """
 
 
 def write(base: Path) -> tuple[str, list[Verdict]]:
     """The text and what it counts; `base` is a directory with the files of the hosts."""
     operators, kinds = everything(base)
-    text = [HEAD, "## Sum\n", *_table([_sum("operators", operators), _sum("objects of the language", kinds)])]
+    text = [
+        HEAD,
+        "## Sum\n",
+        *_table([_sum("operators", operators), _sum("objects of the language", kinds)], tasks=True),
+    ]
     text += ["\n## Beside others\n", PEERS.read_text().strip()] if PEERS.exists() else []
-    text += ["\n## Operators\n", *_table(operators), "\n## Objects of the language\n", *_table(kinds)]
+    text += ["\n## Operators\n", *_table(operators), "\n## Objects of the language\n", *_table(kinds, tasks=True)]
     text += [
         "\n## What may change and means nothing\n",
         "Fields that are semantic and yet change no task in the experiments above, each with its reason; their other",
@@ -62,12 +71,20 @@ def _sum(name: str, verdicts: Iterable[Verdict]) -> Verdict:
         sum(v.changing for v in verdicts),
         tuple(what for v in verdicts for what in v.needless),
         tuple(what for v in verdicts for what in v.false),
+        tuple(what for v in verdicts for what in v.astray),
     )
 
 
-def _table(verdicts: Iterable[Verdict]) -> list[str]:
-    rows = [f"| {v.name} | {v.preserving} | {len(v.needless)} | {v.changing} | {len(v.false)} |" for v in verdicts]
-    return ["| | preserving | needless rebuilds | changing | false reuse |", "|---|---|---|---|---|", *rows]
+def _table(verdicts: Iterable[Verdict], *, tasks: bool = False) -> list[str]:
+    """With `tasks`, those are counted, too, that went astray."""
+    heads = ["", "preserving", "needless rebuilds", "changing", "false reuse", *(["astray"] if tasks else [])]
+    counts = [(v.name, v.preserving, len(v.needless), v.changing, len(v.false), len(v.astray)) for v in verdicts]
+    rows = [_row(*row[: len(heads)]) for row in counts]
+    return [_row(*heads).replace("|  |", "| |"), "|" + "---|" * len(heads), *rows]
+
+
+def _row(*cells: object) -> str:
+    return "| " + " | ".join(map(str, cells)) + " |"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Not a spec to learn from: it is compiled without the rules that would refuse non
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from compiler.draft import Draft
 from compiler.passes.fingerprint import fingerprint
@@ -16,6 +16,7 @@ from compiler.passes.lower_tokens import lower_tokens
 from compiler.passes.lower_training import lower_training
 from compiler.passes.resolve import resolve
 from compiler.passes.schedule import schedule
+from compiler.plan import Task
 from ocspec import refinement, sources
 from ocspec.base import Spec, concrete_kinds
 from ocspec.evaluation import BitsPerByte, Evaluation
@@ -72,8 +73,11 @@ IDLE = {
     "FunctionPairs.declared": "it is made of a data set",
     "PretrainedTokenizer.special_tokens": "the file has its own",
     "FineTune.samples": "of no meaning where steps are given",
+    **{f"{stage}.parallelism": "how to run" for stage in ("Pretrain", "Anneal", "FineTune")},
 }
 """Semantic fields of which another value means nothing here, each with the reason."""
+NEEDED = {"validate_bytes": "validate_every"}
+"""Fields that mean nothing where another one is 0 or empty."""
 REFUSED = {"Dataset.base": "a data set has sources or a base: a rule refuses both"}
 
 
@@ -86,12 +90,17 @@ def files(base: Path) -> None:
     (base / "pairs.jsonl").write_text('{"instruction": "say x", "output": "x"}\n')
 
 
-def fingerprints(experiment: Experiment, base: Path) -> frozenset[str]:
-    """The fingerprints of all tasks of an experiment whose paths start at `base`."""
+def tasks(experiment: Experiment, base: Path) -> dict[str, Task]:
+    """The tasks of an experiment whose paths start at `base`, by their ids."""
     draft = Draft(experiment=experiment, base=base, shards=1)
     for compiler_pass in PASSES:
         draft = compiler_pass(draft)
-    return frozenset(task.fingerprint for task in draft.tasks)
+    return {task.id: task for task in draft.tasks}
+
+
+def fingerprints(experiment: Experiment, base: Path) -> frozenset[str]:
+    """The fingerprints of all of them."""
+    return frozenset(task.fingerprint for task in tasks(experiment, base).values())
 
 
 # ---------------------------------------------------------------- objects
@@ -159,11 +168,36 @@ WRITTEN: dict[type[Spec], dict[str, Any]] = {
 """The fields that objects are written with; those of other kinds are their defaults."""
 
 
-def written(kind: type[Spec]) -> Spec:
+FORMS: dict[type[Spec], tuple[dict[str, Any], dict[str, tuple[Any, ...]]]] = {
+    Rule: ({"name": "own", "where": "num_lines < 3"}, {"where": ("num_lines < 4", "num_words < 3")}),
+    MinHash: ({"threshold": 0.8, "permutations": 64}, {"threshold": (0.5, 0.6), "permutations": (32, 16)}),
+    Deduplicate: ({"granularity": "repository"}, {"granularity": ("file", "chunk"), "exact": (False,),
+                                                  "near": (None, MinHash(seed=9), MinHash(bands=8))}),
+    FineTune: ({**WRITTEN[FineTune], "steps": None}, {"samples": (80, 50)}),
+    TestSet: ({"name": "own", "path": "items.jsonl", "texts": ("text",), "entry_point": "code"},
+              {"entry_point": ("text", "test_list"), "first": (12,)}),
+    Dataset: ({"name": "derived", "base": "more", "steps": (refinement.SelectKeywords(keywords=("k",)),)},
+              {"base": ("code", "third")}),
+}  # fmt: skip
+"""Other forms of objects, in which fields count that do not in the one above, and other values of those fields."""
+
+
+S = TypeVar("S", bound=Spec)
+
+
+def written(kind: type[S]) -> S:
     """An object of a kind; curricula and experiments are those of the host."""
-    if kind in {Curriculum, Experiment}:
-        whole = host(written(FineTune))
-        return whole if kind is Experiment else whole.curriculum
+    made = _written(kind)
+    assert isinstance(made, kind)
+    return made
+
+
+def _written(kind: type[Spec]) -> Any:
+    if kind is Curriculum:
+        return host(written(FineTune)).curriculum
+    if kind is Experiment:
+        step = Decontaminate(benchmarks=(TestSet.mbpp("items.jsonl"),))
+        return host(written(FineTune)).replace(evaluations=(BitsPerByte(),), decontaminate_instructions=step)
     return kind(**WRITTEN.get(kind, {}))
 
 
@@ -261,7 +295,12 @@ def _anneal(schedule: Decay | None = None) -> Anneal:
 
 def _named(dataset: Dataset) -> dict[str, Any]:
     parts = (Part(dataset=dataset.name, weight=3), Part(dataset="more", weight=1))
-    return _staged(_stage(mixture=Mixture(parts=parts)), data=(dataset, _more()))
+    others = (_more(), _data("code"), _data("third")) if dataset.base else (_more(),)
+    return _staged(_stage(mixture=Mixture(parts=parts)), data=(dataset, *others))
+
+
+def _shared(part: Part) -> dict[str, Any]:
+    return _staged(_stage(mixture=Mixture(parts=(part, MIXED[1]))), data=(_data("code"), _more(), _data("third")))
 
 
 def _batched(batches: Batches) -> dict[str, Any]:
@@ -281,7 +320,7 @@ PLACES: tuple[tuple[Any, Any], ...] = (
     (Rule, lambda one: _stepped(Filter(catalogue="none", rules=(one,)))),
     (Step, _stepped),
     (Dataset, _named),
-    (Part, lambda one: _staged(_stage(mixture=Mixture(parts=(one, MIXED[1]))))),
+    (Part, _shared),
     (Mixture, lambda one: _staged(_stage(mixture=one))),
     (HoldOut, lambda one: {"hold_out": one, "evaluations": (BitsPerByte(),)}),
     (Transformer, lambda one: {"model": one}),
@@ -299,3 +338,15 @@ PLACES: tuple[tuple[Any, Any], ...] = (
     (Evaluation, _measured),
 )
 """Where an object of a kind stands in an experiment: the first that fits."""
+
+OTHERS: dict[str, tuple[Any, ...]] = {
+    "Part.dataset": ("third",),
+    "FunctionPairs.dataset": ("more",),
+    "LiveCodeBench.window": ("2305-2408",),
+    "Experiment.curriculum": (
+        Curriculum(stages=(_stage(),)),
+        Curriculum(stages=(_stage(seed=7), written(FineTune))),
+    ),
+    **{f"{kind.__name__}.stages": (("base",),) for kind in concrete_kinds(Evaluation)},
+}
+"""More values of fields: names of other objects of the host, and what has a form of its own."""

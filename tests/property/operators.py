@@ -105,7 +105,7 @@ def _evolved(op: Any, random: Random) -> Iterator[tuple[str, Any]]:
     }  # fmt: skip
     for what, default in defaults.items():
         yield f"a new field, {what} by default", recast(op, like(cls, extra={"added": attrs.field(default=default)}))
-    factory = attrs.field(factory=dict)
+    factory: Any = attrs.field(factory=dict)
     yield "a new field with a factory", recast(op, like(cls, extra={"added": factory}))
     for role in ("execution", "doc"):
         extra = {"added": attrs.field(default=1, metadata={"role": role})}
@@ -129,7 +129,7 @@ def _evolved_parts(op: Any, name: str, value: Any) -> Iterator[tuple[str, Any]]:
     part = value[0] if isinstance(value, tuple) and value else value
     if not attrs.has(type(part)):
         return
-    variants = {
+    variants: dict[str, dict[str, Any]] = {
         "renamed": {"name": "Later"},
         "in another module": {"module": "elsewhere.parts"},
         "with a new field": {"extra": {"added": attrs.field(default=7)}},
@@ -229,7 +229,7 @@ def _other_inputs(inputs: Inputs, unordered: frozenset[str], random: Random) -> 
         if role not in unordered:
             yield f"{role} turned round", {**rest, role: ids[::-1]}
             yield f"{role} moved by one", {**rest, role: ids[1:] + ids[:1]}
-    for one, other in pairwise(roles):
-        yield f"{one} and {other} swapped", {**inputs, one: inputs[other], other: inputs[one]}
-        moved = {**inputs, one: inputs[one][1:], other: [*inputs[other], inputs[one][0]]}
-        yield f"an input of {one} given to {other}", moved
+    for role, next_role in pairwise(roles):
+        yield f"{role} and {next_role} swapped", {**inputs, role: inputs[next_role], next_role: inputs[role]}
+        moved = {**inputs, role: inputs[role][1:], next_role: [*inputs[next_role], inputs[role][0]]}
+        yield f"an input of {role} given to {next_role}", moved

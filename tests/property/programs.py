@@ -71,7 +71,7 @@ class Program:
 
     def shuffled(self, random: Random) -> Program:
         """The definitions in another order, each still after what it needs."""
-        left, done = list(self.definitions), []
+        left, done = list(self.definitions), list[Definition]()
         while left:
             known = {definition.name for definition in done}
             ready = [definition for definition in left if known.issuperset(definition.needs)]

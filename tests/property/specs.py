@@ -10,17 +10,20 @@ import math
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from functools import partial
 from random import Random
 from typing import Annotated, Any, Literal, get_args
 
+import attrs
+
 from ocspec.base import Aka, FieldRole, Spec, SpecError
 from ocspec.evaluation import Evaluation
 from ocspec.experiment import Experiment
 from ocspec.mixture import Dataset, Mixture, Part
-from tests.property.hosts import IDLE, REFUSED, host
+from ocspec.sources import Source
+from tests.property.hosts import FORMS, IDLE, NEEDED, OTHERS, REFUSED, host
 from tests.property.programs import Program, render, ways_to_write
 from tests.property.values import word
 
@@ -142,26 +145,95 @@ def later(kind: type[Spec], *, name: str = "", module: str = "", former: str = "
     if former:
         info = kind.model_fields[former]
         marks = (*info.metadata, Aka(f"{former}_was"))
-        body["__annotations__"] = {former: Annotated[(info.annotation, *marks)]}  # type: ignore[index]
+        body["__annotations__"] = {former: Annotated[(info.annotation, *marks)]}
         if not info.is_required():
             body[former] = info.default
-    return type(kind)(name or kind.__name__, (kind,), body)
+    metaclass: Any = type(kind)
+    return metaclass(name or kind.__name__, (kind,), body)
 
 
 # ---------------------------------------------------------------- what means something else
 
 
-def changing(part: Spec, context: int) -> Iterator[Mutation]:
+@attrs.frozen(eq=False)
+class Change:
+    """What was done, in words, to which fields of an object; new names and the old ones of those that were renamed."""
+
+    what: str
+    fields: tuple[str, ...]
+    make: Callable[[], Experiment]
+    names: Mapping[str, str] = attrs.field(factory=dict)
+
+    @classmethod
+    def of(cls, part: Spec, changed: Spec, what: str, fields: tuple[str, ...], context: int) -> Change:
+        """What makes the experiment around the changed object."""
+        return cls(what, fields, partial(host, changed, context), dict(_renames(part, changed)))
+
+
+def _renames(part: Any, changed: Any) -> Iterator[tuple[str, str]]:
+    """New names and old ones of what ids of tasks are made of, of an object and what it holds."""
+    if isinstance(part, Dataset | Source) and part.name != changed.name:
+        yield changed.name, part.name
+    for name in type(part).model_fields if isinstance(part, Spec) and type(part) is type(changed) else ():
+        old, new = getattr(part, name), getattr(changed, name)
+        if isinstance(old, tuple) and isinstance(new, tuple) and len(old) == len(new):
+            for one, other in zip(old, new, strict=True):
+                yield from _renames(one, other)
+
+
+def semantic(part: Spec) -> list[str]:
+    """The fields of which another value means something else in the host."""
+    return [name for name, role in roles(type(part)).items() if role == "semantic" and _counts(part, name)]
+
+
+def changing(part: Spec, context: int) -> Iterator[Change]:
     """Experiments that have a task with another fingerprint than those of `host(part, context)`."""
     random = Random(f"{type(part).__name__} changing {context}")
-    for name, role in roles(type(part)).items():
-        place = f"{type(part).__name__}.{name}"
-        if role != "semantic" or place in IDLE or place in REFUSED or name == "aka":
-            continue
-        for what, value in other_values(part, name, random):
+    for name in semantic(part):
+        given = [(repr(other), other) for other in OTHERS.get(f"{type(part).__name__}.{name}", ())]
+        for what, value in (*given, *other_values(part, name, random), *_inside(part, name, random)):
             if (changed := attempt(part, name, value)) is not None:
-                yield f"{name}: {what}", partial(host, changed, context)
-    yield from ((what, partial(host, changed, context)) for what, changed in _swapped(part))
+                yield Change.of(part, changed, f"{name}: {what}", (name,), context)
+    for one, other, changed in _swapped(part):
+        yield Change.of(part, changed, f"{one} and {other} swapped", (one, other), context)
+
+
+def in_other_form(kind: type[Spec], context: int) -> Iterator[tuple[Experiment, list[Change]]]:
+    """An experiment around the kind's other form, where it has one, and those in which that says something else."""
+    if kind in FORMS:
+        written, others = FORMS[kind]
+        part = kind(**written)
+        tried = [(name, value, attempt(part, name, value)) for name, values in others.items() for value in values]
+        yield (
+            host(part, context),
+            [
+                Change.of(part, changed, f"{name} in its other form: {value!r}", (name,), context)
+                for name, value, changed in tried
+                if changed is not None
+            ],
+        )
+
+
+def _inside(part: Spec, name: str, random: Random) -> Iterator[tuple[str, Any]]:
+    """For objects in a field: another value of each of their fields, the first one that their kind takes."""
+    value = getattr(part, name)
+    if isinstance(value, Spec):
+        yield from _other_inside(value, random)
+    elif isinstance(value, tuple):
+        for number, item in enumerate(value):
+            if isinstance(item, Spec):
+                for what, other in _other_inside(item, random):
+                    yield f"entry {number}, {what}", (*value[:number], other, *value[number + 1 :])
+
+
+def _other_inside(item: Spec, random: Random) -> Iterator[tuple[str, Spec]]:
+    for inner in semantic(item):
+        if isinstance(item, Dataset) and inner == "name":  # by which mixtures call it: it cannot change alone
+            continue
+        for what, value in other_values(item, inner, random):
+            if (changed := attempt(item, inner, value)) is not None:
+                yield f"{inner}: {what}", changed
+                break
 
 
 NAMES = {"stages", "instructions"}
@@ -179,23 +251,23 @@ def attempt(part: Spec, name: str, value: Any) -> Spec | None:
     return None if changed == part else changed
 
 
-def _swapped(part: Spec) -> Iterator[tuple[str, Spec]]:
-    """Two plain fields of one type with each other's values."""
-    semantic = [name for name, role in roles(type(part)).items() if role == "semantic" and _counts(part, name)]
-    semantic = [name for name in semantic if name not in NOT_SWAPPED]
-    for number, one in enumerate(semantic):
-        for other in semantic[number + 1 :]:
+def _swapped(part: Spec) -> Iterator[tuple[str, str, Spec]]:
+    """Two plain fields of one type, and the object with each other's values."""
+    names = [name for name in semantic(part) if name not in NOT_SWAPPED]
+    for number, one in enumerate(names):
+        for other in names[number + 1 :]:
             first, second = getattr(part, one), getattr(part, other)
             if type(first) is type(second) and isinstance(first, int | float | str) and first != second:
                 try:
-                    yield f"{one} and {other} swapped", part.replace(**{one: second, other: first})
+                    yield one, other, part.replace(**{one: second, other: first})
                 except SpecError:
                     continue
 
 
 def _counts(part: Spec, name: str) -> bool:
     place = f"{type(part).__name__}.{name}"
-    return place not in IDLE and place not in REFUSED and name != "aka"
+    needed = NEEDED.get(name)
+    return place not in IDLE and place not in REFUSED and name != "aka" and (not needed or bool(getattr(part, needed)))
 
 
 def other_values(part: Spec, name: str, random: Random) -> Iterator[tuple[str, Any]]:

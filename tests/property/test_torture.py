@@ -14,12 +14,13 @@ import pytest
 
 from compiler import ir
 from compiler.canonical import fingerprint, task_preimage
+from compiler.plan import Task
 from ocspec.base import SpecWarning
 from ocspec.experiment import Experiment
 from ocspec.training import Guard
 from scripts import make_torture_reference as reference
 from tests.property import operators, specs, torture
-from tests.property.hosts import KINDS, files, fingerprints, host, written
+from tests.property.hosts import KINDS, WRITTEN, fingerprints, host, tasks, written
 from tests.property.torture import LEAST, RECORDS, Verdict, of_kind, of_operator
 
 pytestmark = pytest.mark.filterwarnings(f"ignore::{SpecWarning.__module__}.SpecWarning")
@@ -27,17 +28,11 @@ ROOT = Path(__file__).parents[2]
 SOME = 22
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the sources of the hosts read."""
-    directory = tmp_path_factory.mktemp("base")
-    files(directory)
-    return directory
-
-
 def check(verdict: Verdict) -> None:
     assert verdict.needless == ()
     assert verdict.false == ()
+    assert verdict.astray == ()
+    assert verdict.untried == ()
     assert verdict.preserving >= LEAST
     assert verdict.changing >= LEAST or verdict.name in RECORDS
 
@@ -53,7 +48,7 @@ def test_a_mutation_is_one(op_id: str) -> None:
     """A whole number loses its point where there is one; no mutation differs by its version beside what it is about."""
     cls = ir.OPERATORS[op_id]
     op, inputs = operators.sample(cls)
-    floats = [name for name in attrs.fields_dict(cls) if isinstance(getattr(op, name), float)]
+    floats = [name for name in attrs.fields_dict(type(op)) if isinstance(getattr(op, name), float)]
     without = [same for what, same in operators._rewritten(op, Random(0)) if what == "whole numbers without a point"]
     assert bool(without) == bool(floats)
     assert all(any(type(getattr(same, name)) is int for name in floats) for same in without)
@@ -61,16 +56,16 @@ def test_a_mutation_is_one(op_id: str) -> None:
     assert raised == ["its version +1"]
 
 
-@pytest.mark.parametrize("error", [KeyError, StopIteration])
+@pytest.mark.parametrize("error", [KeyError, StopIteration, AssertionError])
 def test_a_defect_is_no_refusal(base: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
     """What no rule refuses must compile: a mutation that could not be looked at is not left out."""
 
-    def broken(experiment: Experiment, base: Path) -> frozenset[str]:
-        if experiment.curriculum.stages[0].guard.window != written(Guard).window:
+    def broken(experiment: Experiment, base: Path) -> dict[str, Task]:
+        if experiment.curriculum.stages[0].guard.window != WRITTEN[Guard]["window"]:
             raise error
-        return fingerprints(experiment, base)
+        return tasks(experiment, base)
 
-    monkeypatch.setattr(torture, "fingerprints", broken)
+    monkeypatch.setattr(torture, "tasks", broken)
     with pytest.raises((error, RuntimeError)):
         of_kind(Guard, base)
 
@@ -87,6 +82,7 @@ def test_every_mutation_and_the_table_that_counts_them(base: Path) -> None:
     text, verdicts = reference.write(base)
     for verdict in verdicts:
         check(verdict)
+        assert verdict.idle == (), "landings.txt says where nothing lands"
     assert text == reference.FILE.read_text(), "run scripts/make_torture_reference.py"
 
 

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import TypeVar
@@ -16,11 +18,13 @@ from compiler import ir
 from compiler.canonical import fingerprint, task_preimage
 from compiler.draft import Draft
 from compiler.errors import UserError
+from compiler.plan import Task
 from compiler.rules import RULES
 from ocspec.base import Spec, SpecError
 from ocspec.experiment import Experiment
 from tests.property import operators, specs
-from tests.property.hosts import KINDS, fingerprints, host, written
+from tests.property.hosts import KINDS, fingerprints, host, tasks, written
+from tests.property.landings import Place, places, reached, renamed, stayed, strayed
 
 T = TypeVar("T")
 LEAST = 20
@@ -31,13 +35,21 @@ RECORDS = {"Generator": "a record: it changes nothing", "Parallelism": "how to r
 
 @attrs.frozen
 class Verdict:
-    """What became of the mutations of one operator or kind: how many there were, and the wrong ones in words."""
+    """What became of the mutations of one operator or kind: how many there were, and the wrong ones in words.
+
+    `needless` moved and should have stayed, `false` stayed and should have moved, `astray` are tasks that moved with
+    others that should. `untried` are fields of which no other value was taken; `idle` places where the table says that
+    values of a field land, and none did, which some mutations of many need not show.
+    """
 
     name: str
     preserving: int
     changing: int
     needless: tuple[str, ...]
     false: tuple[str, ...]
+    astray: tuple[str, ...] = ()
+    untried: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
 
 
 def some(mutations: Iterator[T], most: int | None, name: str) -> list[T]:
@@ -69,32 +81,75 @@ def of_kind(kind: type[Spec], base: Path, most: int | None = None) -> Verdict:
     own = fingerprints(host(part), base)
     same = some(specs.preserving(part), most, kind.__name__)
     needless = tuple(what for what, make in same if fingerprints(make(), base) != own)
-    changing, false = 0, []
+    judge = Judge(kind.__name__, base)
     for context in range(MOST_CONTEXTS if kind.__name__ not in RECORDS else 1):
-        own = fingerprints(host(part, context), base)
-        for what, make in some(specs.changing(part, context), most, kind.__name__):
-            if (found := _fingerprints(make, base)) is not None:
-                changing += 1
-                false += [what] if found == own else []
-        if changing >= LEAST:
+        judge.judge(host(part, context), of_each_field(specs.changing(part, context), kind.__name__), most)
+        for whole, changes in specs.in_other_form(kind, context):
+            judge.judge(whole, iter(changes), None)
+        if judge.changing >= LEAST:
             break
-    return Verdict(kind.__name__, len(same), changing, needless, tuple(false))
+    untried = tuple(name for name in specs.semantic(part) if name not in judge.landed)
+    return Verdict(kind.__name__, len(same), judge.changing, needless, tuple(judge.false), tuple(judge.astray), untried)
 
 
-def _fingerprints(make: Callable[[], Experiment], base: Path) -> frozenset[str] | None:
-    """Those of a mutation's tasks; None where it is refused, by the language or by a rule."""
-    try:
-        experiment = make()
-    except SpecError:
-        return None
-    try:
-        return fingerprints(experiment, base)
-    except UserError:
-        return None
-    except (KeyError, StopIteration):
-        if _refused(experiment, base):
+@attrs.define
+class Judge:
+    """What was found of a kind's changes, one after the other."""
+
+    kind: str
+    base: Path
+    changing: int = 0
+    false: list[str] = attrs.field(factory=list)
+    astray: list[str] = attrs.field(factory=list)
+    landed: dict[str, set[Place]] = attrs.field(factory=dict)
+
+    def judge(self, whole: Experiment, changes: Iterator[specs.Change], most: int | None) -> None:
+        """Hold the tasks of changed experiments against those of the whole one; so many that are not refused."""
+        before = tasks(whole, self.base)
+        found = ((change, after) for change in changes if (after := self.compiled(change)) is not None)
+        for change, after in islice(found, most):
+            landed = places(self.kind, change.fields)
+            self.changing += 1
+            if len(change.fields) == 1:
+                self.landed.setdefault(change.fields[0], set()).update(reached(before, after, landed))
+            self.false += [f"{change.what}: {which}" for which in stayed(before, after, landed)]
+            self.astray += [f"{change.what}: {which}" for which in strayed(before, after, landed)]
+
+    def idle(self) -> tuple[str, ...]:
+        """Where the fields that were tried should land by the table, and never did."""
+        return tuple(
+            f"{name}: {place.operator}@{place.task}"
+            for name, found in self.landed.items()
+            for place in places(self.kind, (name,))
+            if place not in found
+        )
+
+    def compiled(self, change: specs.Change) -> dict[str, Task] | None:
+        """The tasks under the ids that they had; None where it is refused, by the language or by a rule."""
+        try:
+            experiment = change.make()
+        except SpecError:
             return None
-        raise
+        try:
+            return renamed(tasks(experiment, self.base), change.names)
+        except UserError:
+            return None
+        except (KeyError, StopIteration, AssertionError):
+            if _refused(experiment, self.base):
+                return None
+            raise
+
+
+def of_each_field(changes: Iterator[specs.Change], name: str) -> Iterator[specs.Change]:
+    """Changes in a seeded order in which each field has its first before any has its second, and so on."""
+    every = list(changes)
+    Random(name).shuffle(every)
+    seen: Counter[tuple[str, ...]] = Counter()
+    turns = []
+    for number, change in enumerate(every):
+        turns.append((len(change.fields), seen[change.fields], number))
+        seen[change.fields] += 1
+    yield from (every[number] for *_, number in sorted(turns))
 
 
 def _refused(experiment: Experiment, base: Path) -> bool:

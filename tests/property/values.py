@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from random import Random
 from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
+
+from compiler.ir import Operator
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 PART = "part"
@@ -22,12 +24,13 @@ Change = tuple[str, Any]
 
 def is_semantic(field: attrs.Attribute[Any]) -> bool:
     """Whether a field of an operator or part is marked neither execution nor doc."""
-    return field.metadata.get("role", "semantic") == "semantic"
+    return bool(field.metadata.get("role", "semantic") == "semantic")
 
 
 def fields_of(cls: type) -> tuple[attrs.Attribute[Any], ...]:
     """The fields of a class with their types, as objects and not as text."""
-    return attrs.fields(attrs.resolve_types(cls))
+    found: tuple[attrs.Attribute[Any], ...] = attrs.fields(attrs.resolve_types(cls))
+    return found
 
 
 def word(random: Random) -> str:
@@ -47,7 +50,7 @@ def value_of(kind: Any, random: Random) -> Any:
         return tuple(value_of(each, random) for each in kinds)
     if attrs.has(kind):
         return kind(**{field.name: value_of(field.type, random) for field in fields_of(kind)})
-    plain = {
+    plain: dict[Any, Callable[[], Any]] = {
         bool: lambda: random.random() < 0.5,
         int: lambda: random.randint(2, 10**6),
         float: lambda: random.uniform(0.001, 1000.0),
@@ -161,8 +164,8 @@ def like(cls: type, *, name: str = "", canonical: str | None = None, **options: 
     fields.update(options.get("extra", {}))
     if "order" in options:
         fields = dict(options["order"].sample(list(fields.items()), len(fields)))
-    bases = cls.__bases__ if hasattr(cls, "op_id") else (object,)
-    made = attrs.make_class(
+    bases = cls.__bases__ if issubclass(cls, Operator) else (object,)
+    made: Any = attrs.make_class(
         name or cls.__name__,
         fields,
         bases,
@@ -173,7 +176,7 @@ def like(cls: type, *, name: str = "", canonical: str | None = None, **options: 
         repr=False,
     )
     made.__module__, made.__doc__ = options.get("module", cls.__module__), options.get("doc", cls.__doc__)
-    if hasattr(cls, "op_id"):
+    if issubclass(cls, Operator):
         made.op_id, made.op_version = cls.op_id, cls.op_version + options.get("raised", 0)
         made.outputs, made.unordered = cls.outputs, cls.unordered
     elif canonical is None:
