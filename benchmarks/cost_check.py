@@ -27,7 +27,8 @@ from compiler.cost.interval import Interval
 from compiler.cost.time import STARTUP
 from compiler.load import load_spec
 from compiler.plan import Plan
-from runtime.calibration import calibration, known_of
+from runtime.calibration import calibration
+from runtime.facts import known_of
 from runtime.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,12 +1,12 @@
-"""What past runs tell of the next: facts of built artefacts, and rates by operator, from the manifests of a store.
+"""What past runs tell of the next: facts of built artefacts, and rates by operator, from what a store holds.
 
-It reads and changes nothing; what follows from it is `compiler.cost`'s. A manifest that cannot be read, or whose
-operator this version does not have, tells nothing and is passed over. Failed attempts leave no manifest.
+It changes nothing but the inventory, which spares it the manifests; what follows from it is `compiler.cost`'s. What
+cannot be read, or whose operator this version does not have, tells nothing and is passed over. Failed attempts leave no
+manifest.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
@@ -14,9 +14,9 @@ from typing import Any
 
 import attrs
 
-from compiler import ir
+from compiler import canonical, ir
 from compiler import plan as plans
-from compiler.cost.calibration import COMPARABLE, Calibration, Known, Reached
+from compiler.cost.calibration import COMPARABLE, Calibration, Reached
 from compiler.cost.devices import DEVICES, DeviceType
 from compiler.cost.estimate import MEMORY_REPEATED, REPEATED
 from compiler.cost.flops import training_flops
@@ -28,11 +28,12 @@ from compiler.errors import UserError
 from compiler.ir import OPERATORS
 from compiler.plan import Plan, SourceSummary
 from compiler.trainjob import TrainJob
-from runtime.store import MANIFEST, Store
+from runtime.facts import Facts, facts_of, known_of
+from runtime.inventory import inventory
+from runtime.store import Store
 from runtime.task import Artifact
 from runtime.worker import task_key
 
-Manifest = Mapping[str, Any]
 ANY_LANGUAGE = ""
 
 BOARDS: Mapping[str, DeviceType] = {
@@ -56,7 +57,7 @@ def calibration(store: Store, plan: Plan) -> Calibration:
         known=known,
         rates=_hulls(past.rates(), REPEATED),
         memory=_hulls(past.memory(), MEMORY_REPEATED),
-        utilization=past.utilization(store),
+        utilization=past.utilization(),
         bytes_per_token=_hulls(past.bytes_per_token(vocabulary(plan)), REPEATED).get(ANY_LANGUAGE),
         processors=os.cpu_count(),
     )
@@ -75,36 +76,16 @@ def _built(store: Store, plan: Plan) -> dict[str, Artifact]:
             for item in task.inputs:
                 inputs[item.role] = (*inputs.get(item.role, ()), built[item.task])
             found = store.artifact(task_key(task, inputs)[0])
-        if found is not None and _sound(found.manifest, found.path.name):
+        if found is not None and facts_of(store, found.path.name, found.manifest):
             built[task.id] = found
     return built
-
-
-def known_of(manifest: Manifest) -> Known:
-    """What a manifest counts; logs, which differ from run to run, are no part of its bytes."""
-    stats, shards = manifest["stats"], manifest["shards"]
-    counted = stats.get("documents")
-    if isinstance(counted, dict):  # where `kept` counts chunks
-        documents = counted["kept"]
-    else:
-        documents = next((stats[name] for name in ("kept", "documents", "pairs", "samples") if name in stats), None)
-    text = stats.get("bytes")
-    return Known(
-        documents=documents,
-        text_bytes=sum(text.values()) if isinstance(text, dict) else text,
-        tokens=stats.get("tokens"),
-        bytes_written=sum(out["bytes"] for out in manifest["outputs"].values() if out["kind"] != "log"),
-        seconds=max(shard["seconds"] for shard in shards),
-        cpu_seconds=sum(shard["cpu_seconds"] for shard in shards),
-        peak_memory_mb=max(shard["peak_memory_mb"] for shard in shards),
-    )
 
 
 @attrs.define
 class _Past:
     """All that was ever built in a store, by key, each with its operator."""
 
-    manifests: dict[str, Manifest]
+    facts: dict[str, Facts]
     operators: dict[str, ir.Operator]
     sources: dict[tuple[str, str], SourceSummary]
     """By name and digest, of what the plan reads: the sizes that were noted are those of these files alone."""
@@ -113,17 +94,18 @@ class _Past:
     @classmethod
     def read(cls, store: Store, plan: Plan) -> _Past:
         """Of tasks of this plan the operator is the plan's, with how it was run; of others it is the manifest's."""
-        manifests = dict(_manifests(store))
         planned = {task.fingerprint: task.op for task in plan.tasks}
-        operators = {}
-        for key, found in manifests.items():
-            op = planned.get(found["fingerprint"]) or operator_of(found["preimage"])
-            if op is not None:
-                operators[key] = op
+        known = inventory(store)
+        made = {digest: operator_of(tree) for digest, tree in known.operators.items()}
+        facts, operators = {}, {}
+        for entry in known.entries():
+            op = entry.facts and (planned.get(entry.facts.fingerprint) or made[entry.operator])
+            if entry.facts and op:
+                facts[entry.key], operators[entry.key] = entry.facts, op
         summaries = {source.name: source for source in plan.sources}
         readers = (reader for op in planned.values() for reader in getattr(op, "readers", ()))
         sources = {(one.source, one.digest): summaries[one.source] for one in readers if one.source in summaries}
-        return cls(manifests, operators, sources)
+        return cls(facts, operators, sources)
 
     def rates(self) -> Iterator[tuple[str, float]]:
         """Seconds of a shard for a unit of its operator's work, of the larger tasks of each operator.
@@ -136,9 +118,9 @@ class _Past:
                 continue
             into = self.inflow(key)
             load = Load(documents=into.documents, text=into.text, tokens=into.tokens)
-            units, _ = work(op, load, len(self.manifests[key]["shards"]))
+            units, _ = work(op, load, self.facts[key].shards)
             if units.is_known and units.middle > 0:
-                found.setdefault(op.op_id, []).append((units.middle, known_of(self.manifests[key]).seconds or 0.0))
+                found.setdefault(op.op_id, []).append((units.middle, self.facts[key].known.seconds or 0.0))
         for op_id, tasks in found.items():
             most = max(units for units, _ in tasks)
             yield from ((op_id, seconds / units) for units, seconds in tasks if units >= COMPARABLE * most)
@@ -147,19 +129,19 @@ class _Past:
         """Peaks of shards in MB, by operator."""
         for key, op in self.operators.items():
             if not isinstance(op, ir.TrainOp):  # that is counted, and depends on the model
-                yield op.op_id, known_of(self.manifests[key]).peak_memory_mb or 0.0
+                yield op.op_id, self.facts[key].known.peak_memory_mb or 0.0
 
-    def utilization(self, store: Store) -> dict[str, tuple[Reached, ...]]:
+    def utilization(self) -> dict[str, tuple[Reached, ...]]:
         """The share of the peak that each training reached, by device and back end.
 
         A stage that went on where another attempt was interrupted says how long the last one took, not how much it did.
         """
         found: dict[str, list[Reached]] = {}
         for key, op in self.operators.items():
-            told = self.manifests[key]["stats"]
-            whole = told.get("resumed_from_step") == 0
-            if whole and isinstance(op, ir.TrainOp) and told.get("tokens") == op.job.tokens:
-                device = device_said(store, key)
+            told = self.facts[key]
+            whole = told.resumed_from_step == 0
+            if whole and isinstance(op, ir.TrainOp) and told.known.tokens == op.job.tokens:
+                device = device_type(told.device)
                 reached = self._reached(key, op.job, device) if device else None
                 if reached:
                     found.setdefault(f"{device}/{op.job.backend}", []).append(reached)
@@ -167,8 +149,8 @@ class _Past:
 
     def _reached(self, key: str, job: TrainJob, device: str) -> Reached | None:
         """None where it was over before it had begun."""
-        asked, took = self.manifests[key]["resources"], known_of(self.manifests[key]).seconds or 0.0
-        devices, flops = (asked["cpus"] if device == "cpu" else asked["gpus"]) * asked["nodes"], training_flops(job)
+        asked, took = self.facts[key], self.facts[key].known.seconds or 0.0
+        devices, flops = (asked.cpus if device == "cpu" else asked.gpus) * asked.nodes, training_flops(job)
         if took <= TRAIN_STARTUP or not devices:
             return None
         share = flops / ((took - TRAIN_STARTUP) * DEVICES[device].peak * devices)
@@ -177,15 +159,14 @@ class _Past:
     def bytes_per_token(self, vocab_size: int) -> Iterator[tuple[str, Interval]]:
         """Of texts that were encoded with a vocabulary of this size, whatever their language."""
         for key, op in self.operators.items():
-            stats = self.manifests[key]["stats"]
-            tokens, documents = stats.get("tokens"), stats.get("documents")
+            tokens, documents = self.facts[key].known.tokens, self.facts[key].known.documents
             if isinstance(op, ir.Encode) and tokens and documents and self._vocabulary(key) == vocab_size:
                 text = mean_text(Interval.exact(documents), self.inflow(key))
                 if text.is_known:
                     yield ANY_LANGUAGE, text / tokens
 
     def _vocabulary(self, key: str) -> int | None:
-        tokenizers = [self.operators.get(item["key"]) for item in self.manifests[key]["inputs"].get("tokenizer", ())]
+        tokenizers = [self.operators.get(one) for one in self.facts[key].inputs.get("tokenizer", ())]
         return next((getattr(op, "vocab_size", None) for op in tokenizers), None)
 
     def inflow(self, key: str) -> Flow:
@@ -200,30 +181,29 @@ class _Past:
         return inflow(op, by_role, read)
 
     def _by_role(self, key: str) -> dict[str, list[Flow]]:
-        inputs = self.manifests[key]["inputs"]
-        return {role: [self.flow(item["key"]) for item in items] for role, items in inputs.items()}
+        return {role: [self.flow(one) for one in keys] for role, keys in self.facts[key].inputs.items()}
 
     def flow(self, key: str) -> Flow:
         """What a built task hands on; nothing is known of one that is gone or strange."""
         if key not in self.operators:
             return Flow()
         if key not in self.flows:
-            out = Flow().known(known_of(self.manifests[key]))
+            out = Flow().known(self.facts[key].known)
             if isinstance(self.operators[key], VERDICTS):
                 out = attrs.evolve(out, text=mean_text(out.documents, self.inflow(key)))
             self.flows[key] = out
         return self.flows[key]
 
 
-def operator_of(preimage: list[Any]) -> ir.Operator | None:
-    """The operator of a task's pre-image, without labels and how it was run; None where this version has it not.
+def operator_of(tree: canonical.Tree) -> ir.Operator | None:
+    """The operator of a canonical tree, without labels and how it was run; None where this version has it not.
 
-    >>> operator_of(["task", ["op", "text.encode/1", {}], ["map", []]])
+    >>> operator_of(["op", "text.encode/1", {}])
     Encode(dataset='')
-    >>> operator_of(["task", ["op", "text.encode/0", {}], ["map", []]])
+    >>> operator_of(["op", "text.encode/0", {}])
     """
     try:
-        _, (_, name, fields), _ = preimage
+        _, name, fields = tree
         op_id, _, version = name.rpartition("/")
         cls: Any = OPERATORS[op_id]
         labels = {field.name: "" for field in attrs.fields(cls) if field.metadata.get("role") == "doc"}
@@ -231,7 +211,7 @@ def operator_of(preimage: list[Any]) -> ir.Operator | None:
         if "job" in plain:
             plain["job"] = {"stage": "", **plain["job"]}
         op: ir.Operator = plans.CONVERTER.structure(plain, ir.Operator)
-    except (AttributeError, KeyError, ValueError, TypeError, UserError, ExceptionGroup):
+    except (AttributeError, LookupError, ValueError, TypeError, UserError, ExceptionGroup):
         return None
     return op
 
@@ -254,39 +234,9 @@ def _plain(tree: Any) -> Any:
     return _plain(payload) if tag == "part" else payload
 
 
-def _manifests(store: Store) -> Iterator[tuple[str, Manifest]]:
-    """Those that have all that is read of them, each with its key."""
-    for path in sorted((store.root / "artifacts").glob(f"*/{MANIFEST}")):
-        try:
-            found = json.loads(path.read_text())
-        except (OSError, ValueError):
-            continue
-        if _sound(found, path.parent.name):
-            yield path.parent.name, found
-
-
-def _sound(found: Any, key: str) -> bool:
-    """Whether it is this key's manifest, and has what is read of every manifest as it is read."""
-    try:
-        known_of(found)
-        inputs = [item["key"] for items in found["inputs"].values() for item in items]
-        counts = [found["resources"][name] for name in ("cpus", "gpus", "nodes")]
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-        return False
-    names = [*inputs, found.get("fingerprint"), found.get("digest")]
-    right = all(isinstance(one, str) for one in names) and all(isinstance(one, int) for one in counts)
-    return right and found.get("key") == key and isinstance(found.get("preimage"), list)
-
-
-def device_said(store: Store, key: str) -> str | None:
-    """The type of device that a job says it trained on; None where it did not say, or it is none that is known."""
-    try:
-        said = json.loads((store.root / "artifacts" / key / "log" / "environment.json").read_text())
-    except (OSError, ValueError):
-        return None
-    if said.get("device") == "cpu":
-        return "cpu"
-    return BOARDS.get(str(said.get("device_name")))
+def device_type(said: str | None) -> str | None:
+    """The type of device of that name, which is "cpu" or CUDA's; None for any that is not known."""
+    return said if said == "cpu" else BOARDS.get(said or "")
 
 
 def _hulls(found: Iterable[tuple[str, float | Interval]], repeated: float) -> dict[str, Interval]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,8 @@ from compiler.cost.estimate import estimate
 from compiler.cost.flops import training_flops
 from compiler.plan import Plan
 from ocspec import Batches
-from runtime.calibration import calibration, device_said, known_of, operator_of
+from runtime.calibration import calibration, device_type, operator_of
+from runtime.facts import device_said, known_of
 from runtime.run import Summary
 from runtime.store import Store
 from tests.runtime.conftest import Workbench, tiny, write_corpus
@@ -100,7 +102,8 @@ def test_a_device_is_known_by_all_of_its_name(tmp_path: Path, name: str, device:
     """Another board has another peak, and so has a part of one."""
     (log := tmp_path / "artifacts" / "key" / "log").mkdir(parents=True)
     (log / "environment.json").write_text(json.dumps({"device": "cuda", "device_name": name}))
-    assert device_said(Store(tmp_path), "key") == device
+    assert device_said(Store(tmp_path), "key") == name
+    assert device_type(name) == device
 
 
 def test_a_source_that_has_grown_tells_no_rate(finished: Finished, tmp_path: Path) -> None:
@@ -181,20 +184,60 @@ def test_a_resumed_stage_tells_no_speed(finished: Finished, tmp_path: Path) -> N
     assert not calibration(copied(finished, tmp_path, resumed), finished[1]).utilization
 
 
-def test_a_pre_image_gives_its_operator_back(finished: Finished) -> None:
+def test_a_tree_gives_its_operator_back(finished: Finished) -> None:
     """But for labels and how it was run, which are not in it."""
     _, plan, _, _ = finished
     for task in plan.tasks:
-        preimage = plan.preimage(task)
-        found = operator_of(preimage)
+        tree = canonical.to_tree(task.op)
+        found = operator_of(tree)
         assert type(found) is type(task.op)
-        assert canonical.to_tree(found) == preimage[1]
+        assert canonical.to_tree(found) == tree
 
 
-@pytest.mark.parametrize("preimage", [[], ["task"], ["task", ["op", "no.such/1", {}], []], ["task", ["op", 3, {}], []]])
-def test_a_strange_pre_image_gives_none(preimage: list[object]) -> None:
+@pytest.mark.parametrize(
+    "tree", [[], None, ["op"], ["op", "no.such/1", {}], ["op", 3, {}], ["op", "text.encode/1", []]]
+)
+def test_a_strange_tree_gives_none(tree: list[object]) -> None:
     """As does one of another version."""
-    assert operator_of(preimage) is None
+    assert operator_of(tree) is None
+
+
+def test_of_what_was_noted_no_manifest_is_opened_again(finished: Finished, tmp_path: Path) -> None:
+    """But of what came since, or was built again; training's own word on its device is noted as well."""
+    _, plan, _, _ = finished
+    store = copied(finished, tmp_path, of_a_minute)
+    first = calibration(store, plan)
+    assert first.rates and first.utilization and first.bytes_per_token
+    manifests = sorted((tmp_path / "artifacts").glob("*/manifest.json"))
+    for path in manifests:  # would tell something else, or nothing
+        when = path.stat()
+        path.write_text("{")
+        os.utime(path, ns=(when.st_atime_ns, when.st_mtime_ns))
+        shutil.rmtree(path.parent / "log", ignore_errors=True)
+    assert calibration(store, plan) == first
+    assert "instruct.make_pairs" in first.rates
+    os.utime(next(path for path in manifests if noted(tmp_path)[path.parent.name]["task"] == "instructions/functions"))
+    assert "instruct.make_pairs" not in calibration(store, plan).rates
+
+
+def noted(root: Path) -> dict[str, Any]:
+    """What the inventory has of a store."""
+    found: dict[str, Any] = json.loads((root / "inventory.json").read_text())["artifacts"]
+    return found
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"shards": "1"}, {"known": {"documents": "many"}}, {"known": 3}, {"inputs": {"a": [1]}}]
+)
+def test_noted_facts_of_other_types_are_read_anew(finished: Finished, tmp_path: Path, wrong: dict[str, object]) -> None:
+    """As if nothing had been noted."""
+    _, plan, _, _ = finished
+    store = copied(finished, tmp_path, of_a_minute)
+    first = calibration(store, plan)
+    inventory = json.loads((tmp_path / "inventory.json").read_text())
+    next(iter(inventory["artifacts"].values()))["facts"].update(wrong)
+    (tmp_path / "inventory.json").write_text(json.dumps(inventory))
+    assert calibration(store, plan) == first
 
 
 @pytest.mark.parametrize(

@@ -233,7 +233,12 @@ def test_the_inventory_follows_the_store(bench: Workbench) -> None:
     shutil.rmtree(bench.store.root / "artifacts" / gone.key)
     second = inventory(bench.store)
     assert second.of("code/refine") == tuple(others) and second.of("code/sign") == first.of("code/sign")
-    for text in ("{", "[]", '{"format_version": 0}', '{"format_version": 2, "artifacts": {"x": {"key": 1}}}'):
+    for text in (
+        "{",
+        "[]",
+        '{"format_version": 0}',
+        '{"format_version": 3, "operators": {}, "artifacts": {"x": {"key": 1}}}',
+    ):
         (bench.store.root / "inventory.json").write_text(text)
         assert inventory(bench.store) == second
 
