@@ -19,12 +19,23 @@ from compiler.cost.interval import NOTHING, UNKNOWN, Interval, greatest
 from compiler.cost.interval import total as add
 from compiler.cost.memory import FP32, rank_memory
 from compiler.cost.size import Size
-from compiler.cost.time import LOADING, STARTUP, Load, device_of, scoring_flops, scoring_seconds, training_seconds, work
+from compiler.cost.time import (
+    LOADING,
+    STARTUP,
+    Load,
+    device_of,
+    model_of,
+    scoring_flops,
+    scoring_seconds,
+    training_seconds,
+    work,
+)
 from compiler.cost.walk import Step, walk
 from compiler.emit.sbatch import request, spread_devices
 from compiler.packing import pack
 from compiler.plan import Plan, Resources, Task
 from compiler.profile import Profile, Settings
+from compiler.trainjob import ModelShape
 
 HOUR = 3600.0
 MIB = 1 << 20
@@ -83,7 +94,7 @@ def estimate(
 ) -> dict[str, Estimate]:
     """What each task takes where it is run, by its id; of `wanted` ids, or of all. No profile is this machine's."""
     steps = walk(plan, calibration)
-    place = _Place(profile=profile or Profile(), calibration=calibration, parameters=plan.parameters)
+    place = _Place(profile=profile or Profile(), calibration=calibration, model=model_of(plan.tasks))
     asked = plan.tasks if wanted is None else [task for task in plan.tasks if task.id in wanted]
     return {task.id: _estimate(task, steps[task.id], place) for task in asked}
 
@@ -108,11 +119,11 @@ def critical_path(plan: Plan, estimates: Mapping[str, Estimate], task_ids: Itera
 
 @attrs.frozen(kw_only=True)
 class _Place:
-    """Where it runs, what is known of it, and the size of the model that is measured."""
+    """Where it runs, what is known of it, and the model that is measured; None where the plan trains none."""
 
     profile: Profile
     calibration: Calibration
-    parameters: int
+    model: ModelShape | None
 
 
 def _estimate(task: Task, step: Step, place: _Place) -> Estimate:
@@ -161,10 +172,10 @@ def _shard_seconds(task: Task, step: Step, place: _Place) -> Interval:
     )
     if op.op_id in calibration.rates:
         return STARTUP + units * calibration.rates[op.op_id]
-    if isinstance(op, ir.BitsPerByte):
-        flops = scoring_flops(op, place.parameters).high
-        measured = calibration.reached(device, "torch", flops, place.parameters)
-        return STARTUP + scoring_seconds(op, asked, place.parameters, device, measured)
+    if isinstance(op, ir.BitsPerByte) and place.model:
+        flops = scoring_flops(op, place.model).high
+        measured = calibration.reached(device, "torch", flops, place.model.parameters)
+        return STARTUP + scoring_seconds(op, asked, place.model, device, measured)
     return STARTUP + LOADING + units * rate
 
 
@@ -192,9 +203,9 @@ def _turns(task: Task, settings: Settings) -> int:
 
 def _scoring_flops(op: ir.Operator, place: _Place) -> Interval:
     """Forward passes of an evaluation."""
-    if isinstance(op, ir.BitsPerByte):
-        return scoring_flops(op, place.parameters)
-    return UNKNOWN if isinstance(op, ir.Benchmark) else NOTHING
+    if isinstance(op, ir.BitsPerByte) and place.model:
+        return scoring_flops(op, place.model)
+    return UNKNOWN if isinstance(op, ir.Benchmark | ir.BitsPerByte) else NOTHING
 
 
 # ---------------------------------------------------------------- memory and disk

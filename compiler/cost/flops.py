@@ -1,4 +1,7 @@
-"""Floating-point operations of training: 6ND plus attention, in exact integers. Not a time: that needs a device."""
+"""Floating-point operations of a model: 6ND plus attention to train, a third of it to score, in exact integers.
+
+Not a time: that needs a device.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,13 @@ def flops_per_token(model: ModelShape, sequence_length: int) -> int:
     6 for every parameter that multiplies (all but the input embedding), and 12 x layers x width x length for scores
     and values of attention (Chowdhery et al. 2022, appendix B), here halved since half of it is masked.
     """
+    return 3 * forward_per_token(model, sequence_length)
+
+
+def forward_per_token(model: ModelShape, sequence_length: int) -> int:
+    """Those of the forward pass alone, which are half of the backward pass's: 2 for every parameter that multiplies."""
     multiplying = model.parameters - (0 if model.tied_embeddings else model.vocab_size * model.hidden_size)
-    return 6 * multiplying + 3 * attention_per_token(model, sequence_length)
+    return 2 * multiplying + attention_per_token(model, sequence_length)
 
 
 def attention_per_token(model: ModelShape, sequence_length: int) -> int:

@@ -22,16 +22,18 @@ or as fast, until a past run there has told (`Calibration`). Speeds of training 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import attrs
 
 from compiler import ir
 from compiler.cost.devices import speed
 from compiler.cost.disk import BYTES_A_TOKEN, FILES_A_REPOSITORY
-from compiler.cost.flops import executed_flops, training_flops
+from compiler.cost.flops import executed_flops, forward_per_token, training_flops
 from compiler.cost.interval import UNKNOWN, Interval
 from compiler.cost.size import Size
-from compiler.plan import Resources
-from compiler.trainjob import TrainJob
+from compiler.plan import Resources, Task
+from compiler.trainjob import ModelShape, TrainJob
 
 STARTUP = 1.0
 TRAIN_STARTUP = 2.0  # torch, the model and its first step, beside STARTUP
@@ -77,11 +79,11 @@ class Load:
 
 
 def shard_seconds(
-    op: ir.Operator, size: Size | None, shards: int, asked: Resources, parameters: int | None = None
+    op: ir.Operator, size: Size | None, shards: int, asked: Resources, model: ModelShape | None = None
 ) -> float | None:
     """Wall seconds of one of `shards` shards that has what it asked for; None where that is not known.
 
-    `size` is that of the data set as it is read, `parameters` are those of the model that is measured. Of a training
+    `size` is that of the data set as it is read, `model` is the one that is measured. Of a training
     job on devices of an unknown type it is the middle of what may be.
 
     >>> round(shard_seconds(ir.Refine(dataset="d", readers=()), Size(1_000, 10_000_000_000), 100, Resources()), 1)
@@ -92,16 +94,21 @@ def shard_seconds(
         training = training_seconds(op.job, asked)
         return STARTUP + training.middle if training.is_known else None
     if isinstance(op, ir.BitsPerByte):
-        if parameters is None or not op.max_bytes:
+        if model is None or not op.max_bytes:
             return None
-        whole = Interval.exact(scoring_flops(op, parameters).high / BYTES_A_TOKEN)  # text is there up to the limit
-        scoring = TRAIN_STARTUP + whole / _scoring_speed(asked, parameters)
+        whole = Interval.exact(scoring_flops(op, model).high / BYTES_A_TOKEN)  # text is there up to the limit
+        scoring = TRAIN_STARTUP + whole / _scoring_speed(asked, model.parameters)
         return STARTUP + scoring.middle if scoring.is_known else None
     work = measured_work(op, Load() if size is None else Load.of(size), shards)
     return STARTUP + work.high if work is not None and work.is_known else None
 
 
 # ---------------------------------------------------------------- training and scoring
+
+
+def model_of(tasks: Iterable[Task]) -> ModelShape | None:
+    """The model that a plan's tasks train, and so the one that is measured; None where they train none."""
+    return next((task.op.job.model for task in tasks if isinstance(task.op, ir.TrainOp)), None)
 
 
 def device_of(asked: Resources, named: str | None) -> str | None:
@@ -123,25 +130,27 @@ def training_seconds(
     return seconds if asked.gpus or job.backend == "torch" else seconds.or_more()
 
 
-def scoring_flops(op: ir.BitsPerByte, parameters: int) -> Interval:
-    """Forward passes over windows that overlap by half, so that every token is read twice; 2 FLOPs a parameter.
+def scoring_flops(op: ir.BitsPerByte, model: ModelShape) -> Interval:
+    """Forward passes, attention included, over windows of all positions that overlap by half: each token is read twice.
 
-    Of what is read no more is known than its limit, and of a token that it is a byte at least.
+    Counted as training's are (Chowdhery et al. 2022, appendix B), without the backward pass. Of what is read no more is
+    known than its limit, and of a token that it is a byte at least; documents shorter than a window are read once and
+    attend to less.
     """
     if not op.max_bytes:
         return UNKNOWN
-    return Interval(0, 2 * op.max_bytes * 2 * parameters)
+    return Interval(0, 2 * op.max_bytes * forward_per_token(model, model.max_positions))
 
 
 def scoring_seconds(
     op: ir.BitsPerByte,
     asked: Resources,
-    parameters: int,
+    model: ModelShape,
     device: str | None = None,
     measured: Interval | None = None,
 ) -> Interval:
     """Wall seconds of these passes, on devices of a type that is named or not; `measured` is as of training."""
-    return TRAIN_STARTUP + scoring_flops(op, parameters) / _scoring_speed(asked, parameters, device, measured)
+    return TRAIN_STARTUP + scoring_flops(op, model) / _scoring_speed(asked, model.parameters, device, measured)
 
 
 def _scoring_speed(

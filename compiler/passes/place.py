@@ -10,10 +10,11 @@ import attrs
 from compiler import ir
 from compiler.cost.disk import temporary_disk
 from compiler.cost.size import Size, dataset_sizes, planned_shards
-from compiler.cost.time import shard_seconds
+from compiler.cost.time import model_of, shard_seconds
 from compiler.draft import Draft
 from compiler.emit.duckdb_sql import queries
 from compiler.plan import Resources, Task
+from compiler.trainjob import ModelShape
 from ocspec.refinement import MB
 
 CLEANING = ir.Decontaminate | ir.DecontaminatePairs
@@ -23,21 +24,21 @@ CRAWL = ir.SampleWeb | ir.ScoreWeb | ir.RecallWeb
 def place(draft: Draft) -> Draft:
     """Give each task its shards, what a shard asks for, and its queries."""
     sizes = dataset_sizes(draft)
-    parameters = next((task.op.job.model.parameters for task in draft.tasks if isinstance(task.op, ir.TrainOp)), None)
-    same = draft.memo.first((draft.shards, draft.experiment.shard_bytes, tuple(sizes.items()), parameters))
+    model = model_of(draft.tasks)
+    same = draft.memo.first((draft.shards, draft.experiment.shard_bytes, tuple(sizes.items()), model))
     placed = (
-        draft.memo.get("placed", (task, same), partial(_placed, draft, task, sizes, parameters)) for task in draft.tasks
+        draft.memo.get("placed", (task, same), partial(_placed, draft, task, sizes, model)) for task in draft.tasks
     )
     return attrs.evolve(draft, tasks=tuple(placed))
 
 
-def _placed(draft: Draft, task: Task, sizes: dict[str, Size | None], parameters: int | None) -> Task:
+def _placed(draft: Draft, task: Task, sizes: dict[str, Size | None], model: ModelShape | None) -> Task:
     """A task of a data set is called DATASET/STEP; as many shards as the spec says, or as its data set's bytes need."""
     size = sizes.get(task.id.partition("/")[0])
     number = shards(task.op, draft.shards or planned_shards(size, draft.experiment.shard_bytes))
     disk = temporary_disk(task.op, size, number)
     asked = resources(task.op)
-    seconds = shard_seconds(task.op, size, number, asked, parameters)
+    seconds = shard_seconds(task.op, size, number, asked, model)
     asked = attrs.evolve(
         asked,
         disk_mb=None if disk is None else -(-disk // MB),

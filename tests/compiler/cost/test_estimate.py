@@ -14,7 +14,7 @@ from compiler.compile import compile_experiment
 from compiler.cost.calibration import Calibration, Known, Reached
 from compiler.cost.devices import DEVICES, DeviceType
 from compiler.cost.estimate import Estimate, critical_path, estimate, total
-from compiler.cost.flops import training_flops
+from compiler.cost.flops import forward_per_token, training_flops
 from compiler.cost.interval import NOTHING, Interval
 from compiler.plan import Plan
 from compiler.profile import Profile, Settings
@@ -135,15 +135,22 @@ def test_held_out_text_is_no_longer_than_its_limit(mini_plan: Plan) -> None:
     (task, *_) = (task for task in mini_plan.tasks if isinstance(task.op, ir.BitsPerByte))
     task = attrs.evolve(task, resources=attrs.evolve(task.resources, gpus=1))
     tasks = tuple(task if one.id == task.id else one for one in mini_plan.tasks)
-    plan = attrs.evolve(mini_plan, tasks=tasks, parameters=10**9)
+    model = attrs.evolve(mini_plan.task("pretrain/train").op.job.model, num_layers=900)  # large enough for a GPU
+    tasks = tuple(
+        attrs.evolve(one, op=attrs.evolve(one.op, job=attrs.evolve(one.op.job, model=model)))
+        if isinstance(one.op, ir.TrainOp)
+        else one
+        for one in tasks
+    )
+    plan = attrs.evolve(mini_plan, tasks=tasks)
     profile = Profile(classes={"eval": Settings(device="H100")})
     found, anywhere = (estimate(plan, one)[task.id] for one in (profile, Profile()))
-    assert found.flops == Interval(0, 4 * plan.parameters * task.op.max_bytes)
+    assert found.flops == Interval(0, 2 * task.op.max_bytes * forward_per_token(model, model.max_positions))
     slowest = DEVICES["H100"].peak * DEVICES["H100"].utilization.low * task.resources.gpus
     assert found.seconds.high == pytest.approx(1 + 2 + found.flops.high / slowest)
     assert found.seconds.low == 1 + 2
     assert found.seconds.high < anywhere.seconds.high
-    measured = {"H100/torch": (Reached(share=Interval.exact(0.1), flops=1e30, parameters=plan.parameters),)}
+    measured = {"H100/torch": (Reached(share=Interval.exact(0.1), flops=1e30, parameters=model.parameters),)}
     slow = estimate(plan, profile, Calibration(utilization=measured))[task.id]
     assert slow.seconds.high > found.seconds.high
 

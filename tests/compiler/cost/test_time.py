@@ -15,8 +15,9 @@ from compiler import ir, plan
 from compiler.compile import compile_experiment
 from compiler.cost.devices import speed
 from compiler.cost.flops import training_flops
+from compiler.cost.interval import Interval
 from compiler.cost.size import Size
-from compiler.cost.time import STARTUP, shard_seconds, training_seconds
+from compiler.cost.time import STARTUP, scoring_flops, shard_seconds, training_seconds
 from compiler.passes.place import is_training
 from compiler.plan import Plan, Resources
 from compiler.quality_rules import DEFAULT_RULES
@@ -137,7 +138,20 @@ def test_what_is_not_known_is_none(op: ir.Operator) -> None:
 )
 def test_what_was_not_measured_is_none(op: ir.Operator) -> None:
     """The network, generation, and held-out text of unknown length."""
-    assert shard_seconds(op, LARGE, 1, TWO, parameters=10**9) is None
+    assert shard_seconds(op, LARGE, 1, TWO, model=job().model) is None
+
+
+def test_scoring_counts_attention_as_training_does(full_scale: dict[str, Plan]) -> None:
+    """A third of what training the same tokens at the model's full length takes, for tokens that are read twice."""
+    for one in full_scale.values():
+        trained = one.task("pretrain/train").op.job
+        model = trained.model
+        op = ir.BitsPerByte(stage="s", max_bytes=3 * model.max_positions)
+        batches = (BatchPhase(steps=3, global_batch=1, sequence_length=model.max_positions),)
+        found = scoring_flops(op, model)
+        assert found == Interval(0, 2 * training_flops(attrs.evolve(trained, batches=batches)) // 3)
+        multiplying = model.parameters - (0 if model.tied_embeddings else model.vocab_size * model.hidden_size)
+        assert found.high > 2 * op.max_bytes * 2 * multiplying
 
 
 def test_the_plan_has_it_and_no_fingerprint_does(mini: Experiment, tmp_path: Path) -> None:
