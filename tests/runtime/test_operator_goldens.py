@@ -21,11 +21,13 @@ from compiler.smoke import smoke
 from compiler.write import write_plan
 from runtime.operators import RUNTIMES
 from runtime.run import Summary
+from runtime.store import Store
 from tests.runtime.conftest import Workbench
 from tests.runtime.data.test_fetch import wheel
-from tests.runtime.golden_experiments import TEXT, package_files, recalled, rehearsed, write_pages
+from tests.runtime.golden_experiments import TEXT, package_files, packaged, recalled, rehearsed, write_pages
 from tests.runtime.goldens import GOLDEN, Golden, Made, changed, hold, text_of
 
+EXPERIMENTS = ("tiny", "packaged", "recalled", "rehearsed")
 IN_TRAINING_ENVIRONMENT = {"train.nemo", "train.megatron"}
 """Operators that run in no other; tests/stacks/test_goldens.py makes their goldens."""
 
@@ -38,41 +40,51 @@ def made_tiny(finished: tuple[Workbench, Plan, Path, Summary], corpus: Path) -> 
 
 
 @pytest.fixture(scope="module")
-def made_recalled(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Packages that pip takes from a directory, and a crawl; nothing is trained."""
-    root = tmp_path_factory.mktemp("recalled")
+def made_packaged(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Packages that pip takes from a directory, and pairs."""
+    root = tmp_path_factory.mktemp("packaged")
     (index := root / "index").mkdir()
     names = sorted(path.name for path in (TEXT / "packages").iterdir())
     packages = [wheel(index, *name.split("@"), package_files(name)) for name in names]
-    write_pages(root)
-    bench = Workbench(root, TEXT)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIP_FIND_LINKS", str(index))
         patch.setenv("PIP_NO_INDEX", "1")
         patch.delenv("PIP_CONFIG_FILE", raising=False)
-        plan, path = bench.compile(recalled(packages, root))
-        for task in ("code/decontaminate", "pretrain/held-out", "instructions/own/decontaminate"):
-            summary = bench.run(plan, path, until=task)
-            assert not summary.failed, summary
-    return Made(plan, bench.store, text_of(TEXT))
+        plan = compile_experiment(packaged(packages), root)
+        wanted = ("code/decontaminate", "pretrain/held-out", "instructions/own/decontaminate")
+        return Made(plan, untrained(root, plan, wanted), text_of(TEXT))
+
+
+@pytest.fixture(scope="module")
+def made_recalled(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A crawl."""
+    root = tmp_path_factory.mktemp("recalled")
+    write_pages(root)
+    plan = compile_experiment(recalled(root), root)
+    return Made(plan, untrained(root, plan, ("web/fetch-crawl",)), text_of(TEXT))
 
 
 @pytest.fixture(scope="module")
 def made_rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """The made-up text of a rehearsal; nothing is trained."""
+    """The made-up text of a rehearsal."""
     root = tmp_path_factory.mktemp("rehearsed")
-    bench = Workbench(root, TEXT)
     plan = smoke(compile_experiment(rehearsed("torch"), root))
-    path = write_plan(plan, root / "build", root, Profile())
-    for task in ("code/pack", "prose/pack", "tune/encode-tasks"):
-        assert not bench.run(plan, path, until=task).failed
-    return Made(plan, bench.store, "")
+    return Made(plan, untrained(root, plan, ("code/pack", "prose/pack", "tune/encode-tasks")), "")
+
+
+def untrained(root: Path, plan: Plan, wanted: tuple[str, ...]) -> Store:
+    """A store with some tasks of a plan and all that they read."""
+    path, bench = write_plan(plan, root / "build", root, Profile()), Workbench(root, TEXT)
+    for task in wanted:
+        summary = bench.run(plan, path, until=task)
+        assert not summary.failed, summary
+    return bench.store
 
 
 @pytest.fixture
 def made(request: pytest.FixtureRequest, op_id: str) -> Made:
     """The first of the experiments that uses an operator; those after it are not run."""
-    experiments = (request.getfixturevalue(f"made_{name}") for name in ("tiny", "recalled", "rehearsed"))
+    experiments = (request.getfixturevalue(f"made_{name}") for name in EXPERIMENTS)
     return next(made for made in experiments if op_id in made.operators())
 
 
