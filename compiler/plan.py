@@ -291,7 +291,7 @@ def _is_reference(value: Any) -> bool:
 
 def _put_back(data: dict[str, Any]) -> None:
     """The reverse, but for what is to be read once: that is a `_Part` now in every place that it has."""
-    parts = [_Part(value) for value in data.pop("shared")]
+    parts = {number: _Part(value) for number, value in enumerate(data.pop("shared"))}
     for task in data["tasks"]:
         for name, value in task["op"].items():
             if _is_reference(value):

@@ -211,6 +211,20 @@ def test_a_plan_without_what_its_tasks_share_is_refused(shared: Any) -> None:
         loads(changed(plan, shared=shared))
 
 
+@pytest.mark.parametrize("number", [-1, 10**9, "0", None, [0]])
+def test_a_reference_to_nothing_is_refused(number: Any) -> None:
+    """Where somebody edited the file."""
+    plan = compile_experiment(*load_spec(str(SPECS / "opencoder_8b.py")))
+    data = json.loads(dumps(plan))
+    holders = (holder for task in data["tasks"] for holder in (task["op"], task["sql"]))
+    holder, name = next(
+        (h, n) for h in holders for n, value in h.items() if isinstance(value, dict) and "$shared" in value
+    )
+    holder[name] = {"$shared": number}
+    with pytest.raises(UserError, match="not a plan"):
+        loads(json.dumps(data))
+
+
 def test_a_mapping_that_looks_like_a_reference_comes_back(mini_plan: Plan) -> None:
     """It is then itself what is referred to."""
     tasks = [{"op": {"caps": {"$shared": 0}}, "sql": {}}]
