@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.forked import Forked
+
 SPEC = """\
 from ocspec import *
 
@@ -58,8 +60,10 @@ class Result(NamedTuple):
 class Project:
     """`spec.py` and its data in one directory, which is the working directory of every command."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, forked: Forked | None = None) -> None:
+        """With `forked`, commands run in processes forked from it instead of fresh ones."""
         self.root = root
+        self.forked = forked
         self.store = root / ".ocspec"
         self.plan = root / "build" / "small" / "plan.json"
 
@@ -95,9 +99,14 @@ class Project:
         env = {**os.environ, "PYTHONPATH": str(TOP), "COLUMNS": "80", "NO_COLOR": "1", **environment}
         env.pop("OCSPEC_STORE", None)
         env.pop("OCSPEC_TRACEBACK", None)
-        command = [sys.executable, "-m", "ocspec.cli", *argv]
-        done = subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, timeout=900, check=False)
+        done = self._run(list(argv), env)
         return Result(done.returncode, done.stdout, done.stderr)
+
+    def _run(self, argv: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        if self.forked is not None:
+            return self.forked.run("ocspec.cli", argv, self.root, env)
+        command = [sys.executable, "-m", "ocspec.cli", *argv]
+        return subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, timeout=900, check=False)
 
     def compile(self) -> Result:
         """`ocspec compile spec.py`."""

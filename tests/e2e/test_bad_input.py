@@ -20,8 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from compiler.plan import FORMAT_VERSION
 from runtime.store import Store
 from tests.e2e.conftest import SPEC, TOP, Project, Result, module
+from tests.forked import Forked
 
 DIRECTORY = 'Directory(name="files", path="repositories")'
 PARQUET = (DIRECTORY, 'Parquet(name="files", path="data/*.parquet")')
@@ -42,6 +44,13 @@ experiment = Experiment(
     instructions=(Instructions(name="pairs", path="pairs.jsonl", format="jsonl"),),
 """,
     ),
+)
+IMPORTS = (
+    *("compiler.compile", "compiler.load", "compiler.rules", "compiler.write"),
+    *("ocspec.cli.checking", "ocspec.cli.compile", "ocspec.cli.diff", "ocspec.cli.submit"),
+    *("runtime.data.lsh", "runtime.data.operators.mix"),
+    *("runtime.data.operators.refine", "runtime.data.operators.sign", "runtime.data.operators.tokens"),
+    *("runtime.dispatch.inline", "runtime.run", "runtime.training.torch_backend"),
 )
 Edit = tuple[str, str]
 Setup = Callable[[Project], object]
@@ -84,9 +93,23 @@ def built(project: Project) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def good_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def forked() -> Iterator[Forked]:
+    """What `compile`, `diff` and `submit` import, in a process to fork from."""
+    with Forked(IMPORTS) as forked:
+        yield forked
+
+
+@pytest.fixture
+def project(project: Project, forked: Forked) -> Project:
+    """The project, whose many commands start in no time."""
+    project.forked = forked
+    return project
+
+
+@pytest.fixture(scope="module")
+def good_build(tmp_path_factory: pytest.TempPathFactory, forked: Forked) -> Path:
     """What `compile` wrote for the good spec."""
-    project = Project(tmp_path_factory.mktemp("good"))
+    project = Project(tmp_path_factory.mktemp("good"), forked)
     project.write_repositories()
     project.write_spec()
     assert project.compile().code == 0
@@ -470,6 +493,7 @@ def test_bad_data_stops_its_task_with_one_message(project: Project, name: str) -
 
 def test_a_worker_process_says_the_same(project: Project) -> None:
     """Shards that run as processes of their own: the message comes through, and where the log is."""
+    project.forked = None  # every process is a fresh one
     project.write_spec(JSON_LINES)
     write_lines('{"content": "x')(project)
     assert project.compile().code == 0
@@ -587,8 +611,8 @@ PLANS: dict[str, tuple[Callable[[str], str], str]] = {
     "cut": (lambda text: text[: len(text) // 2], "not a plan ("),
     "a list": (lambda text: "[]", "not a plan (no format_version)"),
     "another format": (
-        lambda text: text.replace('"format_version": 1', '"format_version": 9'),
-        "format_version is 9, this ocspec reads 1",
+        lambda text: text.replace(f'"format_version": {FORMAT_VERSION}', '"format_version": 9'),
+        f"format_version is 9, this ocspec reads {FORMAT_VERSION}",
     ),
     "another operator": (lambda text: text.replace('"data.sign"', '"data.sing"'), "operator data.sing/"),
 }
@@ -598,7 +622,9 @@ PLANS: dict[str, tuple[Callable[[str], str], str]] = {
 def test_a_plan_that_cannot_be_read(compiled: Project, name: str) -> None:
     """The plan's path; compiling again helps."""
     change, said = PLANS[name]
-    compiled.plan.write_text(change(compiled.plan.read_text()))
+    text = compiled.plan.read_text()
+    assert change(text) != text
+    compiled.plan.write_text(change(text))
     refused(compiled.submit(), ("build/small/plan.json: ", said, "compile the spec again"))
     assert not compiled.store.exists()
 
