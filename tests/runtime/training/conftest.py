@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 from compiler.trainjob import BatchPhase, ModelShape, SchedulePhase, TrainJob
 from runtime.training.request import Request
 from runtime.training.torch_backend import train
+from tests.forked import ROOT, Forked
 
+IMPORTS = ("runtime.training.torch_backend", "torch.distributed.tensor", "torch.distributed.fsdp")
 TINY = ModelShape(
     vocab_size=64,
     hidden_size=16,
@@ -120,6 +123,26 @@ def corpus(tmp_path: Path) -> Corpus:
     sets = [[rng.integers(0, 64, 50) for _ in range(4)] for _ in range(2)]
     tokens = [write_token_directory(tmp_path / f"tokens-{n}", sequences) for n, sequences in enumerate(sets)]
     return Corpus(tmp_path, tokens)
+
+
+@pytest.fixture(scope="session")
+def _forked() -> Iterator[Forked]:
+    """A process with torch, to fork from."""
+    with Forked(IMPORTS) as forked:
+        yield forked
+
+
+@pytest.fixture(scope="session")
+def run_script(_forked: Forked) -> Callable[..., str]:
+    """Run a script of this directory, which itself forks, in a process of its own; what it printed."""
+
+    def run(name: str, *arguments: str) -> str:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = _forked.run(f"tests.runtime.training.{name}", arguments, ROOT, environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture

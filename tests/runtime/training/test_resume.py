@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
-import subprocess
-import sys
-from pathlib import Path
 
 import attrs
 import cattrs
@@ -15,12 +11,9 @@ import pytest
 
 from compiler.errors import UserError
 
-SCRIPT = Path(__file__).with_name("killed_run.py")
-ROOT = Path(__file__).parents[3]
-
 
 @pytest.fixture
-def killed_run(corpus):
+def killed_run(corpus, run_script):
     """Train a job with kills at the points: its output, and what lay under `resume` after each kill."""
 
     def run(job, *points):
@@ -31,11 +24,8 @@ def killed_run(corpus):
         }
         file, out, resume = (corpus.root / name for name in ("arguments.json", "killed", "killed-resume"))
         file.write_text(json.dumps(arguments))
-        command = [sys.executable, str(SCRIPT), str(file), str(out), str(resume), *points]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
-        assert result.returncode == 0, result.stderr
-        return out, [set(line.split()) for line in result.stdout.splitlines()]
+        printed = run_script("killed_run", str(file), str(out), str(resume), *points)
+        return out, [set(line.split()) for line in printed.splitlines()]
 
     return run
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import attrs
@@ -20,7 +17,6 @@ from runtime.evaluation.bits_per_byte import DocumentBits, bits_table, document_
 from runtime.training.score import token_log_probs
 from runtime.training.validation import Validation, open_held_out
 
-HERE, ROOT = Path(__file__).parent, Path(__file__).parents[3]
 LENGTHS, LANGUAGES = (5, 33, 2, 70, 20, 12), ("go", "c", None, "go", "c", "go")
 """In tokens, both ends included; the model has 32 positions."""
 
@@ -46,15 +42,11 @@ def validation_lines(out):
     return [json.loads(line) for line in (out / "metrics" / "validation.jsonl").read_text().splitlines()]
 
 
-def run_script(name, arguments, *points):
-    """One of the scripts beside this file, in a process of its own; what it printed."""
+def written(arguments):
+    """The file of the arguments of a script beside this file."""
     file = Path(arguments["root"]) / "arguments.json"
     file.write_text(json.dumps(arguments))
-    command = [sys.executable, str(HERE / name), str(file), *points]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+    return str(file)
 
 
 def test_the_last_measurement_is_that_of_the_finished_checkpoint(job, held_out, run_job):
@@ -91,7 +83,7 @@ def test_measuring_changes_no_weight(job, held_out, run_job, read_output):
     assert measured == plain
 
 
-def test_a_killed_run_leaves_the_same_measurements(job, corpus, held_out, run_job, read_output):
+def test_a_killed_run_leaves_the_same_measurements(job, corpus, held_out, run_job, run_script, read_output):
     """Killed before a state is saved, while one is written, and between a state and its measurement."""
     arguments = {
         "root": str(corpus.root),
@@ -101,7 +93,9 @@ def test_a_killed_run_leaves_the_same_measurements(job, corpus, held_out, run_jo
         "held_out": str(held_out),
     }
     out, resume = corpus.root / "killed", corpus.root / "killed-resume"
-    run_script("killed_run.py", arguments, str(out), str(resume), "step:2", "step:3", "step:5", "after:7", "output:1")
+    run_script(
+        "killed_run", written(arguments), str(out), str(resume), "step:2", "step:3", "step:5", "after:7", "output:1"
+    )
     assert read_output(out) == read_output(run_job(job, held_out=held_out))
 
 
@@ -145,7 +139,7 @@ def test_what_was_measured_is_not_measured_again(job, held_out, corpus):
         pass
 
 
-def test_two_ranks_measure_what_one_does(job, held_out, corpus):
+def test_two_ranks_measure_what_one_does(job, held_out, corpus, run_script):
     """Both score, one writes; also where the first attempt is stopped at a step that is due."""
     groups = []
     for ranks in (1, 2):
@@ -160,7 +154,7 @@ def test_two_ranks_measure_what_one_does(job, held_out, corpus):
         "held_out": str(held_out),
         "groups": groups,
     }
-    codes = [json.loads(line)["codes"] for line in run_script("ranked_run.py", arguments).splitlines()]
+    codes = [json.loads(line)["codes"] for line in run_script("ranked_run", written(arguments)).splitlines()]
     assert codes == [[interruption.EXIT_CODE], [0], [interruption.EXIT_CODE] * 2, [0, 0]]
     one, two = (validation_lines(corpus.root / f"out-{ranks}") for ranks in (1, 2))
     assert [line["step"] for line in two] == [3, 6, 8]
