@@ -1,12 +1,13 @@
 """What past runs tell of the next: facts of built artefacts, and rates by operator, from what a store holds.
 
-It changes nothing but the inventory, which spares it the manifests; what follows from it is `compiler.cost`'s. What
+It changes nothing but the notes that spare it the manifests (`runtime.facts`); what follows is `compiler.cost`'s. What
 cannot be read, or whose operator this version does not have, tells nothing and is passed over. Failed attempts leave no
 manifest.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
@@ -28,8 +29,7 @@ from compiler.errors import UserError
 from compiler.ir import OPERATORS
 from compiler.plan import Plan, SourceSummary
 from compiler.trainjob import TrainJob
-from runtime.facts import Facts, facts_of, known_of
-from runtime.inventory import inventory
+from runtime.facts import Facts, facts, facts_of, known_of
 from runtime.store import Store
 from runtime.task import Artifact
 from runtime.worker import task_key
@@ -95,17 +95,14 @@ class _Past:
     def read(cls, store: Store, plan: Plan) -> _Past:
         """Of tasks of this plan the operator is the plan's, with how it was run; of others it is the manifest's."""
         planned = {task.fingerprint: task.op for task in plan.tasks}
-        known = inventory(store)
-        made = {digest: operator_of(tree) for digest, tree in known.operators.items()}
-        facts, operators = {}, {}
-        for entry in known.entries():
-            op = entry.facts and (planned.get(entry.facts.fingerprint) or made[entry.operator])
-            if entry.facts and op:
-                facts[entry.key], operators[entry.key] = entry.facts, op
+        known = facts(store)
+        made = {text: _operator_in(text) for text in {one.operator for one in known.values()}}
+        operators = {key: planned.get(one.fingerprint) or made[one.operator] for key, one in known.items()}
+        there = {key: op for key, op in operators.items() if op is not None}
         summaries = {source.name: source for source in plan.sources}
         readers = (reader for op in planned.values() for reader in getattr(op, "readers", ()))
         sources = {(one.source, one.digest): summaries[one.source] for one in readers if one.source in summaries}
-        return cls(facts, operators, sources)
+        return cls(known, there, sources)
 
     def rates(self) -> Iterator[tuple[str, float]]:
         """Seconds of a shard for a unit of its operator's work, of the larger tasks of each operator.
@@ -214,6 +211,13 @@ def operator_of(tree: canonical.Tree) -> ir.Operator | None:
     except (AttributeError, LookupError, ValueError, TypeError, UserError, ExceptionGroup):
         return None
     return op
+
+
+def _operator_in(noted: str) -> ir.Operator | None:
+    try:
+        return operator_of(json.loads(noted))
+    except ValueError:
+        return None
 
 
 def _plain(tree: Any) -> Any:

@@ -1,7 +1,8 @@
 """Facts: what an artefact's manifest tells of the work that made it, in the few numbers that estimates are made of.
 
-They are noted in the inventory, so that of thousands of artefacts none is opened for them again. What follows from them
-is `runtime.calibration`'s. A manifest that lacks something, or has something else in its place, tells nothing at all.
+They are noted in `facts.json`, as the inventory is, so that of thousands of artefacts none is opened for them again.
+What follows from them is `runtime.calibration`'s. A manifest that lacks something, or has something else in its place,
+tells nothing at all.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ from typing import Any
 import attrs
 
 from compiler.cost.calibration import Known
+from runtime.inventory import Row, are_texts_by_role, noted
 from runtime.store import Store
+
+FORMAT_VERSION = 1
+FILE = "facts.json"
 
 Manifest = Mapping[str, Any]
 ENVIRONMENT = ("log", "environment.json")
@@ -21,16 +26,21 @@ ENVIRONMENT = ("log", "environment.json")
 COUNT, NUMBER, TEXT = {int, type(None)}, {int, float, type(None)}, {str, type(None)}
 
 
-@attrs.frozen(kw_only=True)
-class Facts:
-    """Of one artefact: the task's fingerprint, what `Known` counts, and in how many shards on what it was made.
+COUNTED = tuple(field.name for field in attrs.fields(Known))
 
-    `inputs` are the keys of what it read, by role. `resumed_from_step` and `device` are of training: where it went on,
-    and "cpu" or what CUDA calls the device; None where it did not say.
+
+@attrs.frozen
+class Facts:
+    """Of one artefact: what `Known` counts, the task's fingerprint, and in how many shards on what it was made.
+
+    `operator` is its operator's canonical tree, as JSON text: most are the same as another's. `inputs` are the keys of
+    what it read, by role. `resumed_from_step` and `device` are of training: where it went on, and "cpu" or what CUDA
+    calls the device; None where it did not say.
     """
 
-    fingerprint: str
     known: Known
+    fingerprint: str
+    operator: str
     shards: int
     cpus: int
     gpus: int
@@ -45,19 +55,31 @@ class Facts:
         known, counts = self.known, {type(one) for one in (self.shards, self.cpus, self.gpus, self.nodes)}
         counted = {type(one) for one in (known.documents, known.text_bytes, known.tokens, self.resumed_from_step)}
         took = {type(one) for one in (known.bytes_written, known.seconds, known.cpu_seconds, known.peak_memory_mb)}
-        texts = {type(self.fingerprint), type(self.device)}
-        return (
-            (counts <= {int} and counted <= COUNT and took <= NUMBER and texts <= TEXT)
-            and type(self.fingerprint) is str
-            and are_texts_by_role(self.inputs)
-        )
+        texts = {type(self.fingerprint), type(self.operator)}
+        right = counts <= {int} and counted <= COUNT and took <= NUMBER and texts == {str}
+        return right and type(self.device) in TEXT and are_texts_by_role(self.inputs)
 
 
-def are_texts_by_role(value: object) -> bool:
-    """Whether it is a mapping to lists of texts."""
-    if not isinstance(value, dict) or not all(type(one) is list for one in value.values()):
-        return False
-    return {type(text) for one in value.values() for text in one} <= {str}
+def facts(store: Store) -> dict[str, Facts]:
+    """Of every artefact of a store that tells something, by its key; what is new is noted where it can be."""
+    rows = noted(store, FILE, FORMAT_VERSION, _look, _is_whole)
+    return {key: made for key, row in rows.items() if (made := _facts(row)) is not None}
+
+
+def _look(store: Store, key: str, manifest: Row) -> Row:
+    """Fields in their order: names would be most of the file."""
+    found = facts_of(store, key, manifest)
+    return {"facts": found and [*attrs.astuple(found.known), *attrs.astuple(found, recurse=False)[1:]]}
+
+
+def _facts(row: Row) -> Facts | None:
+    fields = row["facts"]
+    return None if fields is None else Facts(Known(**dict(zip(COUNTED, fields, strict=False))), *fields[len(COUNTED) :])
+
+
+def _is_whole(row: Row) -> bool:
+    made = _facts(row)
+    return made is None or made.is_whole
 
 
 def facts_of(store: Store, key: str, manifest: Any) -> Facts | None:
@@ -65,8 +87,9 @@ def facts_of(store: Store, key: str, manifest: Any) -> Facts | None:
     try:
         asked = manifest["resources"]
         found = Facts(
-            fingerprint=manifest["fingerprint"],
             known=known_of(manifest),
+            fingerprint=manifest["fingerprint"],
+            operator=json.dumps(manifest["preimage"][1], separators=(",", ":")),
             shards=len(manifest["shards"]),
             **{name: asked[name] for name in ("cpus", "gpus", "nodes")},
             inputs={role: [item["key"] for item in items] for role, items in manifest["inputs"].items()},

@@ -1,31 +1,26 @@
 """The inventory: which artefacts a store holds, by the task that made them. A cache; the truth is the store itself.
 
 A manifest is read once. What matters of it is noted in `inventory.json`, so that of thousands of artefacts only those
-that came or were built again since are opened: who made it and of what, for the reasons of a plan, and what it took,
-for estimates. An operator stands there once, however many artefacts it made. An inventory that cannot be read is made
-anew, and one that cannot be written is done without.
+that came or were built again since are opened. An inventory that cannot be read is made anew, and one that cannot be
+written is done without. `noted` does this for any file of that kind: `runtime.facts` has another, for estimates.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from compiler import canonical
-from compiler.cost.calibration import Known
 from compiler.files import write_atomically
-from runtime.facts import Facts, are_texts_by_role, facts_of
 from runtime.store import MANIFEST, Store
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 2
 FILE = "inventory.json"
 
 
@@ -33,8 +28,7 @@ FILE = "inventory.json"
 class Entry:
     """An artefact: who made it, when (seconds since the epoch), by which operator and out of which contents by role.
 
-    `written` is when its manifest was, in nanoseconds: one that is built again has another. `facts` are None where it
-    tells nothing of what it took.
+    `written` is when its manifest was, in nanoseconds: one that is built again has another.
     """
 
     key: str
@@ -43,41 +37,59 @@ class Entry:
     built: float
     operator: str
     inputs: dict[str, list[str]]
-    facts: Facts | None = None
+
+
+FIELDS = frozenset(field.name for field in attrs.fields(Entry)) - {"key"}
 
 
 @attrs.frozen
 class Inventory:
-    """The artefacts of a store by task, the latest first; and the trees of all their operators, by digest."""
+    """The artefacts of a store by task, the latest first."""
 
     by_task: dict[str, tuple[Entry, ...]]
-    operators: dict[str, canonical.Tree]
 
     def of(self, task_id: str) -> tuple[Entry, ...]:
         """What a task of that name made, the latest first."""
         return self.by_task.get(task_id, ())
 
-    def entries(self) -> Iterator[Entry]:
-        """All of them."""
-        return chain.from_iterable(self.by_task.values())
-
 
 def inventory(store: Store) -> Inventory:
     """What is in the store; notes what is new in it where there is a store and it can be written."""
-    known, trees = _read(store)
-    entries = {}
-    for key, written in _manifests(store).items():
-        noted = known.get(key)
-        entry = noted if noted and noted.written == written else _look(store, key, written, trees)
-        if entry is not None:
-            entries[key] = entry
-    operators = {entry.operator: trees[entry.operator] for entry in entries.values()}
-    if entries != known:
-        _write(store, entries, operators)
     by_task: dict[str, list[Entry]] = {}
-    for entry in sorted(entries.values(), key=lambda entry: (-entry.built, entry.key)):
+    entries = (Entry(key=key, **row) for key, row in noted(store, FILE, FORMAT_VERSION, _look, _is_whole).items())
+    for entry in sorted(entries, key=lambda entry: (-entry.built, entry.key)):
         by_task.setdefault(entry.task, []).append(entry)
-    return Inventory({task: tuple(found) for task, found in by_task.items()}, operators)
+    return Inventory({task: tuple(found) for task, found in by_task.items()})
+
+
+Row = dict[str, Any]
+"""What is noted of an artefact, as JSON has it; `written` with it."""
+
+
+def noted(
+    store: Store,
+    file: str,
+    version: int,
+    look: Callable[[Store, str, Row], Row | None],
+    is_whole: Callable[[Row], bool],
+) -> dict[str, Row]:
+    """A row for each artefact by its key, out of a file of the store; `look` makes those that it does not have.
+
+    `look` has the manifest, and returns None for what is none that it knows; such are looked at each time. The file is
+    made anew where it is of another version, or where one of its rows is not whole.
+    """
+    known, rows = _read(store.root / file, version, is_whole), {}
+    for key, written in _manifests(store).items():
+        row = known.get(key)
+        if row is None or row["written"] != written:
+            manifest = manifest_of(store, key)
+            told = None if manifest is None else look(store, key, manifest)
+            row = None if told is None else {"written": written, **told}
+        if row is not None:
+            rows[key] = row
+    if rows != known:
+        _write(store.root / file, version, rows)
+    return rows
 
 
 def manifest_of(store: Store, key: str) -> dict[str, Any] | None:
@@ -99,71 +111,42 @@ def _manifests(store: Store) -> dict[str, int]:
     return found
 
 
-def _look(store: Store, key: str, written: int, trees: dict[str, canonical.Tree]) -> Entry | None:
-    """None for what is no artefact or was made by a version that noted other things. Its operator goes to the trees."""
-    manifest = manifest_of(store, key)
+def _look(_: Store, key: str, manifest: Row) -> Row | None:
+    """None for what was made by a version that noted other things."""
     try:
-        assert manifest is not None
-        tree = manifest["preimage"][1]
-        entry = Entry(
-            key=key,
-            written=written,
-            task=str(manifest["task"]),
-            built=max((shard["started"] + shard["seconds"] for shard in manifest["shards"]), default=0.0),
-            operator=canonical.operator_digest(canonical.encode(tree)),
-            inputs={role: [one["digest"] for one in found] for role, found in manifest["inputs"].items()},
-            facts=facts_of(store, key, manifest),
-        )
-    except (AssertionError, KeyError, TypeError, IndexError, AttributeError):
+        return {
+            "task": str(manifest["task"]),
+            "built": max((shard["started"] + shard["seconds"] for shard in manifest["shards"]), default=0.0),
+            "operator": canonical.operator_digest(canonical.encode(manifest["preimage"][1])),
+            "inputs": {role: [one["digest"] for one in found] for role, found in manifest["inputs"].items()},
+        }
+    except (KeyError, TypeError, IndexError, AttributeError):
         return None
-    trees[entry.operator] = tree
-    return entry
 
 
-def _read(store: Store) -> tuple[dict[str, Entry], dict[str, canonical.Tree]]:
-    """What was noted: artefacts by key, operators by digest."""
-    file = store.root / FILE
+def _read(file: Path, version: int, is_whole: Callable[[Row], bool]) -> dict[str, Row]:
     try:
-        state = file.stat()
-    except OSError:
-        return {}, {}
-    entries, trees = _noted(file, state.st_ino, state.st_mtime_ns)
-    return dict(entries), dict(trees)
+        read = json.loads(file.read_text())
+        found: dict[str, Row] = read["artifacts"] if read["format_version"] == version else {}
+        whole = all(type(row["written"]) is int and is_whole(row) for row in found.values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return {}
+    return found if whole else {}
 
 
-@lru_cache(maxsize=1)  # a plan is reasoned about and estimated in turn: the file is replaced, never changed
-def _noted(file: Path, _inode: int, _written: int) -> tuple[dict[str, Entry], dict[str, canonical.Tree]]:
-    try:
-        noted = json.loads(file.read_text())
-        if noted["format_version"] != FORMAT_VERSION:
-            return {}, {}
-        trees = dict(noted["operators"])
-        found = {key: _entry(key, **fields) for key, fields in noted["artifacts"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}, {}
-    whole = all(_is_whole(entry) and entry.operator in trees for entry in found.values())
-    return (found, trees) if whole else ({}, {})
-
-
-def _entry(key: str, facts: Any = None, **fields: Any) -> Entry:
-    if facts is not None:
-        facts = Facts(**{**facts, "known": Known(**facts["known"])})
-    return Entry(key=key, facts=facts, **fields)
-
-
-def _is_whole(entry: Entry) -> bool:
+def _is_whole(row: Row) -> bool:
     """Whether what was read has the types that it was written with."""
-    texts = isinstance(entry.task, str) and isinstance(entry.operator, str)
-    numbers = type(entry.written) is int and type(entry.built) in {int, float}
-    return texts and numbers and are_texts_by_role(entry.inputs) and (entry.facts is None or entry.facts.is_whole)
+    texts = type(row["task"]) is str and type(row["operator"]) is str
+    return texts and type(row["built"]) in {int, float} and are_texts_by_role(row["inputs"]) and row.keys() == FIELDS
 
 
-def _write(store: Store, entries: dict[str, Entry], operators: dict[str, canonical.Tree]) -> None:
-    plain = {key: attrs.asdict(entry, filter=_is_told) for key, entry in sorted(entries.items())}
-    noted = {"format_version": FORMAT_VERSION, "operators": dict(sorted(operators.items())), "artifacts": plain}
+def are_texts_by_role(value: object) -> bool:
+    """Whether it is a mapping to lists of texts."""
+    if not isinstance(value, dict) or not all(type(one) is list for one in value.values()):
+        return False
+    return {type(text) for one in value.values() for text in one} <= {str}
+
+
+def _write(file: Path, version: int, rows: Mapping[str, Row]) -> None:
     with suppress(OSError):  # somebody else's store: it is read all the same
-        write_atomically(store.root / FILE, json.dumps(noted) + "\n")
-
-
-def _is_told(attribute: attrs.Attribute[Any], value: Any) -> bool:
-    return attribute.name != "key" and value is not None
+        write_atomically(file, json.dumps({"format_version": version, "artifacts": dict(sorted(rows.items()))}) + "\n")

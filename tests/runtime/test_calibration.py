@@ -20,7 +20,7 @@ from compiler.cost.flops import training_flops
 from compiler.plan import Plan
 from ocspec import Batches
 from runtime.calibration import calibration, device_type, operator_of
-from runtime.facts import device_said, known_of
+from runtime.facts import COUNTED, Facts, device_said, known_of
 from runtime.run import Summary
 from runtime.store import Store
 from tests.runtime.conftest import Workbench, tiny, write_corpus
@@ -216,27 +216,45 @@ def test_of_what_was_noted_no_manifest_is_opened_again(finished: Finished, tmp_p
         shutil.rmtree(path.parent / "log", ignore_errors=True)
     assert calibration(store, plan) == first
     assert "instruct.make_pairs" in first.rates
-    os.utime(next(path for path in manifests if noted(tmp_path)[path.parent.name]["task"] == "instructions/functions"))
+    os.utime(
+        next(path for path in manifests if "instruct.make_pairs/" in noted(tmp_path, path.parent.name)["operator"])
+    )
     assert "instruct.make_pairs" not in calibration(store, plan).rates
 
 
-def noted(root: Path) -> dict[str, Any]:
-    """What the inventory has of a store."""
-    found: dict[str, Any] = json.loads((root / "inventory.json").read_text())["artifacts"]
-    return found
+def noted(root: Path, key: str) -> dict[str, Any]:
+    """What is noted of an artefact, as it is noted."""
+    rows = json.loads((root / "facts.json").read_text())["artifacts"]
+    return dict(zip(NAMES, rows[key]["facts"], strict=True))
+
+
+NAMES = (*COUNTED, *(field.name for field in attrs.fields(Facts)[1:]))
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"shards": "1"}, {"known": {"documents": "many"}}, {"known": 3}, {"inputs": {"a": [1]}}]
+    ("name", "wrong"),
+    [("shards", "1"), ("documents", "many"), ("operator", None), ("operator", "{"), ("inputs", {"a": [1]})],
 )
-def test_noted_facts_of_other_types_are_read_anew(finished: Finished, tmp_path: Path, wrong: dict[str, object]) -> None:
+def test_noted_facts_of_other_types_are_read_anew(finished: Finished, tmp_path: Path, name: str, wrong: object) -> None:
     """As if nothing had been noted."""
     _, plan, _, _ = finished
     store = copied(finished, tmp_path, of_a_minute)
     first = calibration(store, plan)
-    inventory = json.loads((tmp_path / "inventory.json").read_text())
-    next(iter(inventory["artifacts"].values()))["facts"].update(wrong)
-    (tmp_path / "inventory.json").write_text(json.dumps(inventory))
+    notes = json.loads((tmp_path / "facts.json").read_text())
+    next(iter(notes["artifacts"].values()))["facts"][NAMES.index(name)] = wrong
+    (tmp_path / "facts.json").write_text(json.dumps(notes))
+    assert calibration(store, plan) == first
+
+
+@pytest.mark.parametrize(
+    "notes", ["{", "[]", '{"format_version": 1, "artifacts": {"x": {"written": 1, "facts": [1]}}}', '{"artifacts": {}}']
+)
+def test_strange_notes_are_made_anew(finished: Finished, tmp_path: Path, notes: str) -> None:
+    """Whatever stands in their file."""
+    _, plan, _, _ = finished
+    store = copied(finished, tmp_path, of_a_minute)
+    first = calibration(store, plan)
+    (tmp_path / "facts.json").write_text(notes)
     assert calibration(store, plan) == first
 
 

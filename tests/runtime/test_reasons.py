@@ -237,7 +237,7 @@ def test_the_inventory_follows_the_store(bench: Workbench) -> None:
         "{",
         "[]",
         '{"format_version": 0}',
-        '{"format_version": 3, "operators": {}, "artifacts": {"x": {"key": 1}}}',
+        '{"format_version": 2, "artifacts": {"x": {"key": 1}}}',
     ):
         (bench.store.root / "inventory.json").write_text(text)
         assert inventory(bench.store) == second
