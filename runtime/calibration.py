@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import reduce
 from typing import Any
 
@@ -17,8 +17,9 @@ import attrs
 
 from compiler import canonical, ir
 from compiler import plan as plans
+from compiler.cost.boards import BOARDS
 from compiler.cost.calibration import COMPARABLE, Calibration, Reached
-from compiler.cost.devices import DEVICES, DeviceType
+from compiler.cost.devices import DEVICES
 from compiler.cost.estimate import MEMORY_REPEATED, REPEATED
 from compiler.cost.flops import training_flops
 from compiler.cost.flow import Flow, mean_text
@@ -35,17 +36,6 @@ from runtime.task import Artifact
 from runtime.worker import task_key
 
 ANY_LANGUAGE = ""
-
-BOARDS: Mapping[str, DeviceType] = {
-    "NVIDIA A100-SXM4-40GB": "A100",
-    "NVIDIA A100-SXM4-80GB": "A100",
-    "NVIDIA A100-PCIE-40GB": "A100",
-    "NVIDIA A100 80GB PCIe": "A100",
-    "NVIDIA H100 80GB HBM3": "H100",
-    "NVIDIA H200": "H200",
-    "NVIDIA H800": "H800",
-}
-"""Devices by all of the name that CUDA gives them: another board, or a part of one (MIG), has another peak."""
 
 
 def calibration(store: Store, plan: Plan) -> Calibration:

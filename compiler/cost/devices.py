@@ -1,7 +1,7 @@
 """Devices that training runs on: peak speed, memory, and the share of the peak that others have reached. No device is
 looked at, and no figure of ocspec's own runs stands here: those come as a `Calibration`.
 
-Peaks are NVIDIA's, dense bf16 without sparsity, of the SXM boards. `utilization` is MFU (Chowdhery et al. 2022): the
+Peaks are those of `boards.py`, dense bf16. `utilization` is MFU (Chowdhery et al. 2022): the
 operations of forward and backward, none twice, over time and peak. Its bounds are the least and the most of what was
 published of other models than those in docs/how-to/cost.md's table of predicted and reported hours:
 
@@ -17,6 +17,7 @@ published of other models than those in docs/how-to/cost.md's table of predicted
            300,600 (0.39) and the mixture V2 with 21 B active 172,800 (0.20, its attention not counted)
     H200   nothing published was found: as the H100, whose processors it has
     cpu    FLOP/s of one processor in fp32; measured once, see CPU_FLOPS
+    others nothing published was found of boards without fast links between them: HOUSE, which is a guess and wide
 
 Models of less than SMALL parameters keep no GPU busy, and how far they fall short is not known.
 """
@@ -24,19 +25,24 @@ Models of less than SMALL parameters keep no GPU busy, and how far they fall sho
 from __future__ import annotations
 
 from functools import reduce
-from typing import Literal, get_args
+from typing import Literal
 
 import attrs
 
+from compiler.cost.boards import GPU, PEAKS
 from compiler.cost.interval import Interval
 
-DeviceType = Literal["A100", "H100", "H800", "H200", "cpu"]
+DeviceType = Literal[GPU, "cpu"]
 
 SMALL = 100_000_000
 """The smallest model of llm-foundry's tables has 125 M parameters."""
 
 CPU_FLOPS = 46e9
 """FLOP/s of training on one processor: the miniature's four stages, 1.446e13 FLOPs, took 156 s on two of `epyc2`."""
+
+
+HOUSE = Interval(0.10, 0.55)
+"""From half of the least share that was published of any device to the greatest: ocspec's own figure, of no run."""
 
 
 @attrs.frozen
@@ -49,23 +55,27 @@ class Device:
     utilization: Interval
 
 
+PUBLISHED: dict[GPU, Interval] = {
+    "A100": Interval(0.28, 0.55),
+    "H100": Interval(0.30, 0.48),
+    "H800": Interval(0.20, 0.39),
+    "H200": Interval(0.30, 0.48),
+}
 DEVICES: dict[str, Device] = {
-    "A100": Device("A100", 312e12, 81_920, Interval(0.28, 0.55)),
-    "H100": Device("H100", 989e12, 81_559, Interval(0.30, 0.48)),
-    "H800": Device("H800", 989e12, 81_559, Interval(0.20, 0.39)),
-    "H200": Device("H200", 989e12, 143_771, Interval(0.30, 0.48)),
+    **{name: Device(name, peak.bf16, peak.memory_mb, PUBLISHED.get(name, HOUSE)) for name, peak in PEAKS.items()},
     "cpu": Device("cpu", CPU_FLOPS, None, Interval(0.5, 2.0)),
 }
 """By type; a processor's speed is not known of another machine, so that its interval is wide."""
 
-GPUS = tuple(name for name in get_args(DeviceType) if name != "cpu")
+GPUS = tuple(PUBLISHED)
+"""What a device that is not named may be: those that models are known to have been trained on."""
 
 
 def speed(device: str | None, parameters: int, measured: Interval | None = None) -> Interval:
-    """Model FLOP/s of one device, with the share of the peak that was measured where it was; None: any known GPU.
+    """Model FLOP/s of one device, with the share of the peak that was measured where it was; None: any of GPUS.
 
     >>> speed("H100", 8_000_000_000)
-    Interval(low=296700000000000.0, high=474720000000000.0)
+    Interval(low=296820000000000.0, high=474912000000000.0)
     >>> speed(None, 8_000_000_000) == speed("A100", 8_000_000_000).hull(speed("H200", 8_000_000_000))
     True
     """

@@ -60,7 +60,9 @@ def test_devices_have_a_type_by_class(tmp_path: Path) -> None:
     profile = load_profile("a", tmp_path)
     assert (profile.settings("eval").device, profile.settings("train").device) == ("A100", "H800")
     (tmp_path / "ocspec.toml").write_text('[profiles.a]\ndevice = "H1000"')
-    assert "'H1000' is none of A100, H100, H800, H200, cpu: did you mean" in str(refused("a", tmp_path))
+    assert "'H1000' is none of A100, H100, H800, H200, H100-PCIe, H100-NVL, L40S, cpu: did you mean" in str(
+        refused("a", tmp_path)
+    )
 
 
 def test_settings_are_looked_for_upward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,8 @@
 """How fast a step was: tokens a second, and the part of the devices' peak that the model's own operations make.
 
 Not a profiler: a step's seconds run from the end of the step before to its own, saving included and validation not.
-Peaks are those that NVIDIA states for dense matrices, by the name that CUDA gives the device. A device that is not in
-the table has no utilization: none is better than a wrong one. A part of a device (MIG) has another name, too.
+Peaks are those of `compiler.cost.boards`, by the name that CUDA gives the device; one that is not there has no
+utilization.
 """
 
 from __future__ import annotations
@@ -10,41 +10,11 @@ from __future__ import annotations
 import resource
 from typing import Any, Literal
 
-import attrs
 import torch
 
+from compiler.cost.boards import peak_of
 from compiler.cost.flops import flops_per_token
 from compiler.trainjob import TrainJob
-
-
-@attrs.frozen
-class Peak:
-    """Dense operations a second: tensor cores in bf16 and in TF32, and fp32 without them."""
-
-    bf16: float
-    tf32: float
-    fp32: float
-
-
-# NVIDIA A100 Tensor Core GPU, data sheet of June 2021: the same for SXM and PCIe.
-A100 = Peak(312e12, 156e12, 19.5e12)
-# NVIDIA H100 Tensor Core GPU, data sheet: 1,979 and 989 TFLOPS with sparsity, half of that without. H200, data sheet:
-# the same. H800: the same chip as H100, its links and fp64 cut; the figure that OpenCoder's hours are counted with, too
-# (compiler/cost/devices.py).
-HOPPER_SXM = Peak(989.4e12, 494.7e12, 66.9e12)
-# The same data sheet, PCIe: 1,513 and 756 TFLOPS with sparsity.
-HOPPER_PCIE = Peak(756e12, 378e12, 51e12)
-
-PEAKS = {
-    "NVIDIA A100-SXM4-40GB": A100,
-    "NVIDIA A100-SXM4-80GB": A100,
-    "NVIDIA A100-PCIE-40GB": A100,
-    "NVIDIA A100 80GB PCIe": A100,
-    "NVIDIA H100 80GB HBM3": HOPPER_SXM,
-    "NVIDIA H100 PCIe": HOPPER_PCIE,
-    "NVIDIA H200": HOPPER_SXM,
-    "NVIDIA H800": HOPPER_SXM,
-}
 
 MiB = 1 << 20
 
@@ -81,7 +51,7 @@ def peak_flops(device: torch.device, precision: Literal["fp32", "bf16"]) -> floa
     """Operations a second that one device can do at a precision, None where that is not known."""
     if device.type != "cuda":
         return None
-    peak = PEAKS.get(torch.cuda.get_device_name(device))
+    peak = peak_of(torch.cuda.get_device_name(device))
     if peak is None:
         return None
     if precision == "bf16":

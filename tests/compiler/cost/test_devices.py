@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from compiler.cost.devices import DEVICES, GPUS, SMALL, speed
+from compiler.cost.boards import PEAKS
+from compiler.cost.devices import DEVICES, GPUS, HOUSE, SMALL, speed
 from compiler.cost.interval import Interval
 
 HOUR = 3600.0
@@ -40,6 +41,16 @@ def test_a_prior_is_no_wider_than_that(device: str) -> None:
     shares = [share for of, share in ANCHORS.values() if of == device]
     assert DEVICES[device].utilization.low == pytest.approx(min(shares), abs=0.006)
     assert DEVICES[device].utilization.high == pytest.approx(max(shares), abs=0.006)
+
+
+def test_a_board_of_no_published_run_has_a_wide_prior() -> None:
+    """Wider than that of every other; and a plan on a device that is not named does not count on it."""
+    for name in PEAKS:
+        assert DEVICES[name].peak == PEAKS[name].bf16
+        assert HOUSE.low <= DEVICES[name].utilization.low and DEVICES[name].utilization.high <= HOUSE.high
+        assert (DEVICES[name].utilization == HOUSE) == (name not in GPUS)
+    assert HOUSE.low == min(DEVICES[name].utilization.low for name in GPUS) / 2
+    assert speed("L40S", SMALL).high < speed("H100", SMALL).high
 
 
 def test_an_unknown_device_may_be_any() -> None:

@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 import torch
 
+from compiler.cost.boards import BOARDS, PEAKS
+from compiler.cost.devices import DEVICES
 from compiler.cost.flops import training_flops
 from runtime import interruption
 from runtime.training.watch import WATCHERS, Watchers, copy_kept, tensorboard, wandb
-from runtime.training.watch.speed import HOPPER_SXM, PEAKS, memory_mb, peak_flops, timing, utilization
+from runtime.training.watch.speed import memory_mb, peak_flops, timing, utilization
 
 CPU = torch.device("cpu")
 
@@ -96,10 +98,12 @@ def test_only_a_device_in_the_table_has_a_peak(monkeypatch):
     """By the name that CUDA gives; a slice of a device has another name. fp32 counts TF32 only where it is in use."""
     assert peak_flops(CPU, "fp32") is None
     device = torch.device("cuda", 0)
-    for name, peak in PEAKS.items():
+    for name in BOARDS:
+        peak = PEAKS[BOARDS[name]]
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda _, name=name: name)
         assert peak_flops(device, "bf16") == peak.bf16
         assert peak.bf16 > peak.tf32 > peak.fp32
+        assert peak.bf16 == DEVICES[BOARDS[name]].peak
         monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "highest")
         assert peak_flops(device, "fp32") == peak.fp32
         monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "high")
@@ -115,10 +119,10 @@ def test_a_known_cuda_device_has_a_utilization(tiny_job):
     device = torch.device("cuda", 0)
     kept = torch.zeros(1 << 24, device=device)
     assert memory_mb(device) >= kept.nbytes >> 20
-    if torch.cuda.get_device_name(device) in PEAKS:
+    if torch.cuda.get_device_name(device) in BOARDS:
         assert timing(tiny_job, 0, 1e-6, device, "bf16", 1)["mfu"] > 0
     if torch.cuda.get_device_name(device) == "NVIDIA H200":
-        assert peak_flops(device, "bf16") == HOPPER_SXM.bf16
+        assert peak_flops(device, "bf16") == PEAKS["H200"].bf16
 
 
 # ---------------------------------------------------------------- TensorBoard
