@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
@@ -181,7 +182,30 @@ def finished(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> tuple[Wo
     """The tiny experiment, run once for all tests that only look at it."""
     bench = Workbench(tmp_path_factory.mktemp("finished"), corpus)
     plan, path = bench.compile()
-    return bench, plan, path, bench.run(plan, path)
+    summary = bench.run(plan, path)
+    shutil.copytree(bench.store.root, bench.root / "untouched")  # before any test adds to it
+    return bench, plan, path, summary
+
+
+@pytest.fixture(scope="session")
+def data_store(finished: tuple[Workbench, Plan, Path, Summary], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with all of the tiny experiment but what was trained and measured. To be copied, not to be changed."""
+    bench, plan, _, _ = finished
+    root = tmp_path_factory.mktemp("data") / "store"
+    shutil.copytree(bench.root / "untouched", root)
+    for task in plan.tasks:
+        if task.resources.task_class not in {"fetch", "data", "group"}:
+            artifact = Store(root).find(task.fingerprint)
+            assert artifact is not None
+            shutil.rmtree(artifact.path)
+    return root
+
+
+@pytest.fixture
+def with_data(workbench: Workbench, data_store: Path) -> Workbench:
+    """A store of one's own in which the data of the tiny experiment is built."""
+    shutil.copytree(data_store, workbench.store.root)
+    return workbench
 
 
 MakeExperiment = Callable[..., Experiment]

@@ -90,9 +90,11 @@ Built = tuple[Plan, Path, Store]
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Workbench:
-    """A directory of this module's own."""
-    return Workbench(tmp_path_factory.mktemp("built"), corpus)
+def bench(tmp_path_factory: pytest.TempPathFactory, corpus: Path, data_store: Path) -> Workbench:
+    """A directory of this module's own, with the data of the tiny experiment."""
+    bench = Workbench(tmp_path_factory.mktemp("built"), corpus)
+    shutil.copytree(data_store, bench.store.root)
+    return bench
 
 
 @pytest.fixture(scope="module")

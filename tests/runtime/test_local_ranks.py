@@ -34,32 +34,32 @@ def on_two_devices(workbench: Workbench, steps: int = 6) -> tuple[Plan, Path, li
     return plan, path, [job for job in jobs(plan, workbench.store) if job.task_id == "pretrain/train"]
 
 
-def test_training_on_two_devices_is_two_processes(workbench: Workbench) -> None:
+def test_training_on_two_devices_is_two_processes(with_data: Workbench) -> None:
     """One shard, one artefact; each rank has a log, and rank 1 leaves nothing else."""
-    plan, path, wanted = on_two_devices(workbench)
-    dispatcher = LocalDispatcher(path, workbench.store.root, path.parent / "logs", cpus=2)
+    plan, path, wanted = on_two_devices(with_data)
+    dispatcher = LocalDispatcher(path, with_data.store.root, path.parent / "logs", cpus=2)
     dispatcher.submit(wanted)
     assert [(event.shard, event.state) for event in drain(dispatcher, 1)] == [(0, "running"), (0, "done")]
-    artifact = workbench.store.find(plan.task("pretrain/train").fingerprint)
+    artifact = with_data.store.find(plan.task("pretrain/train").fingerprint)
     assert artifact is not None
     assert json.loads((artifact.path / "log" / "environment.json").read_text())["ranks"] == 2
     mine = [e for e in Journal(path.parent / "journal").read() if e.get("task") == "pretrain/train"]
     assert [event["event"] for event in mine] == ["started", "finished", "published"]
     logs = path.parent / "logs" / "pretrain--train"
     assert sorted(str(log.relative_to(logs)) for log in logs.rglob("*.log")) == ["0.log", "0.ranks/1.log"]
-    dispatcher = LocalDispatcher(path, workbench.store.root, path.parent / "logs", cpus=2)
+    dispatcher = LocalDispatcher(path, with_data.store.root, path.parent / "logs", cpus=2)
     dispatcher.submit(wanted)  # nothing is left to do, which both have to be told
     assert drain(dispatcher, 1)[-1].state == "done"
 
 
 @pytest.mark.slow
-def test_two_ranks_that_are_stopped_end_as_two_that_are_not(workbench: Workbench, tmp_path: Path) -> None:
+def test_two_ranks_that_are_stopped_end_as_two_that_are_not(with_data: Workbench, tmp_path: Path) -> None:
     """One of them is asked; both stop at the same step, and the dispatcher says how to go on."""
-    plan, path, wanted = on_two_devices(workbench, steps=60)
-    unbroken = Store(shutil.copytree(workbench.store.root, tmp_path / "unbroken"))
+    plan, path, wanted = on_two_devices(with_data, steps=60)
+    unbroken = Store(shutil.copytree(with_data.store.root, tmp_path / "unbroken"))
     progress = path.parent / "progress" / "pretrain--train.0.json"
     workers = {"train": Worker(python=str(held_python(gate := tmp_path / "gate", after=1)))}
-    stopping = LocalDispatcher(path, workbench.store.root, tmp_path / "logs", cpus=2, workers=workers)
+    stopping = LocalDispatcher(path, with_data.store.root, tmp_path / "logs", cpus=2, workers=workers)
     stopping.submit(wanted)
     while not progress.exists():
         assert {event.state for event in stopping.poll()} <= {"running"}
@@ -69,7 +69,7 @@ def test_two_ranks_that_are_stopped_end_as_two_that_are_not(workbench: Workbench
     assert ended.state == "failed"
     assert "stopped on request after step" in ended.detail and "run again to go on" in ended.detail
     manifests = []
-    for store in (workbench.store, unbroken):
+    for store in (with_data.store, unbroken):
         dispatcher = LocalDispatcher(path, store.root, tmp_path / "logs", cpus=2)
         dispatcher.submit(wanted)
         assert drain(dispatcher, 1)[-1].state == "done"
@@ -80,11 +80,11 @@ def test_two_ranks_that_are_stopped_end_as_two_that_are_not(workbench: Workbench
     assert manifests[0]["digest"] == manifests[1]["digest"]
 
 
-def test_a_rank_that_is_killed_ends_the_other(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rank_that_is_killed_ends_the_other(with_data: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even before they have met; the detail is of the one that ended first."""
     monkeypatch.setattr("runtime.dispatch.local.GRACE_SECONDS", 0.5)
-    _, path, wanted = on_two_devices(workbench)
-    dispatcher = LocalDispatcher(path, workbench.store.root, path.parent / "logs", cpus=2)
+    _, path, wanted = on_two_devices(with_data)
+    dispatcher = LocalDispatcher(path, with_data.store.root, path.parent / "logs", cpus=2)
     dispatcher.submit(wanted)
     dispatcher.poll()
     first, second = dispatcher._running[0].processes

@@ -83,13 +83,13 @@ def test_the_manifest_says_where_an_artefact_came_from(finished: Finished) -> No
     assert manifest["preimage"][0] == "task"
 
 
-def test_wall_clock_and_logs_do_not_enter_a_digest(finished: Finished, workbench: Workbench) -> None:
+def test_wall_clock_and_logs_do_not_enter_a_digest(finished: Finished, with_data: Workbench) -> None:
     """Another run at another time gives the same digest of training, though its timings differ."""
     bench, plan, _, _ = finished
-    other, path = workbench.compile(tiny(workbench.corpus))
-    workbench.run(other, path, until="pretrain/train")
+    other, path = with_data.compile(tiny(with_data.corpus))
+    assert with_data.run(other, path, until="pretrain/train").ran == ("pretrain/train",)
     first = bench.store.find(plan.task("pretrain/train").fingerprint)
-    second = workbench.store.find(other.task("pretrain/train").fingerprint)
+    second = with_data.store.find(other.task("pretrain/train").fingerprint)
     assert first is not None and second is not None
     assert first.manifest["digest"] == second.manifest["digest"]
     timings = [(a.path / "log" / "timings.jsonl").read_text() for a in (first, second)]
@@ -139,20 +139,20 @@ def test_a_line_cut_short_in_the_journal_is_left_out(tmp_path: Path) -> None:
     assert [event["event"] for event in journal.read()] == ["one"]
 
 
-def test_a_failing_operator_leaves_its_reason_in_the_journal(workbench: Workbench) -> None:
+def test_a_failing_operator_leaves_its_reason_in_the_journal(with_data: Workbench) -> None:
     """The budget is larger than the data: the mix task says so with the numbers, and nothing is half written."""
-    experiment = tiny(workbench.corpus)
+    experiment = tiny(with_data.corpus)
     pretrain, *rest = experiment.curriculum.stages
     batches = tuple(b.replace(steps=5000) for b in pretrain.batches)
     greedy = pretrain.replace(batches=batches)
     changed = experiment.replace(curriculum=experiment.curriculum.replace(stages=(greedy, *rest)))
-    plan, path = workbench.compile(changed)
-    summary = workbench.run(plan, path, until="pretrain/mix")
+    plan, path = with_data.compile(changed)
+    summary = with_data.run(plan, path, until="pretrain/mix")
     assert summary.failed == ("pretrain/mix",)
     assert "'code'" in summary.errors[0] or "code" in summary.errors[0]
     failed = [e for e in Journal(path.parent / "journal").read() if e["event"] == "failed"]
     assert failed and failed[0]["task"] == "pretrain/mix" and "20,000" in summary.errors[0].replace("20000", "20,000")
-    assert workbench.store.find(plan.task("pretrain/mix").fingerprint) is None
+    assert with_data.store.find(plan.task("pretrain/mix").fingerprint) is None
 
 
 def test_progress_is_written_for_the_driver(finished: Finished) -> None:
