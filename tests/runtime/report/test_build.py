@@ -277,8 +277,8 @@ def test_full_scale_plans_stay_small(tmp_path: Path):
 
 
 def test_long_curves_stay_small(data: ReportData):
-    """Half a million steps a stage do not swell the page."""
-    points = tuple((float(step), 1.0 + step % 7) for step in range(1, 500_001))
+    """A hundred thousand steps a stage, in each curve more than the page may hold, do not swell it."""
+    points = tuple((float(step), 1.0 + step % 7) for step in range(1, 100_001))
     stages = tuple(attrs.evolve(stage, loss=points, lr=points) for stage in data.stages)
     text = render(attrs.evolve(data, stages=stages))
-    assert len(text.encode()) < 1_000_000
+    assert len(repr(points)) > 1_000_000 > len(text.encode())
