@@ -235,7 +235,12 @@ def _memory(task: Task, given_mb: int, place: _Place) -> Interval:
 
 
 def _disk(task: Task, step: Step) -> Interval:
-    """Temporary disk of one shard: nothing where it fits into memory, at most all of the widest table."""
+    """Temporary disk of one shard: nothing where it fits into memory, at most all of the widest table.
+
+    What DuckDB makes of a crawl's scores was not measured.
+    """
+    if isinstance(task.op, ir.ExpandWeb | ir.SettleWeb):
+        return UNKNOWN
     documents, text = step.into.documents.high, step.into.text.high
     known = documents < math.inf and text < math.inf
     most = temporary_disk(task.op, Size(round(documents), round(text)) if known else None, task.shards)

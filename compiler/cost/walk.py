@@ -29,8 +29,13 @@ TEXT = Interval(1 / 8, 1 / 3)
 VOCABULARY_ENTRY = Interval(30, 120)
 DRAWN = 16
 SMALLEST_WIDE_VOCABULARY = 65_501  # Megatron writes uint16 below it, else int32
+PAGE_ROW = 2_300  # bytes of a page without its text: taken for at most a URL of 2,048, its domain and numbers
+WORDS = 7  # of a byte of text in a table of words: at most one token, in decimal, and the space after it
+SMALL_TABLES = 100_000  # bytes at most of tables with a row for a round, and of what Parquet needs for a file
 SELECTIONS = ir.Downsample | ir.Select | ir.Decontaminate
 Languages = frozenset[str] | None
+WEB = ir.SampleWeb | ir.TrainWeb | ir.ScoreWeb | ir.ExpandWeb | ir.SettleWeb
+MIB = 1 << 20
 VERDICTS = ir.DropTwins | ir.Cluster | SELECTIONS
 
 
@@ -136,6 +141,8 @@ def inflow(op: ir.Operator, by_role: Mapping[str, list[Flow]], read: Flow) -> Fl
         return Flow()
     if "kept" in by_role:
         return together(by_role["kept"])
+    if isinstance(op, ir.ExpandWeb | ir.SettleWeb):  # every page that was scored, in the last round where several are
+        return by_role["score"][-1] if by_role.get("score") else Flow()
     if getattr(op, "readers", ()):
         return read
     for role in ("tokens", "pairs", "keys"):
@@ -161,12 +168,37 @@ def outflow(op: ir.Operator, into: Flow, vocab: int, ratio: Interval) -> Flow:
     if isinstance(op, ir.Refine | ir.RecallWeb):
         kept = into.survivors()
         return attrs.evolve(kept, written=kept.text * TEXT)
+    if isinstance(op, WEB):
+        return _of_pages(op, into)
+    if isinstance(op, ir.DecontaminatePairs):
+        return attrs.evolve(into.survivors(), written=UNKNOWN)
     if isinstance(op, ir.Encode):
         return _encoded(into, ratio)
     if isinstance(op, ir.Pack):
         width = 4 if vocab >= SMALLEST_WIDE_VOCABULARY else 2
         return attrs.evolve(into, written=into.tokens * width + into.documents * 20 + 42)
     return _trained_on(op)
+
+
+def _of_pages(op: ir.Operator, into: Flow) -> Flow:
+    """Steps of web recall, bounded from above alone: no table has more rows than there are pages.
+
+    What a sample or a candidate has of a page's text is no longer than it is cut to. Domains and what joins the seed
+    are each at most what the scores hold. A model has a row of floats for each word and bucket, and those words.
+    """
+    if isinstance(op, ir.TrainWeb):
+        return Flow(written=Interval(0, 2 * (op.model_mb + 1) * MIB + SMALL_TABLES))
+    kept = into.survivors()
+    table = (into.documents * PAGE_ROW + SMALL_TABLES).or_less()
+    if isinstance(op, ir.SampleWeb | ir.ScoreWeb):
+        text = into.text.at_most((into.documents * op.page_bytes).high).or_less()
+        kept = attrs.evolve(kept, text=text)
+        if isinstance(op, ir.SampleWeb):
+            return attrs.evolve(kept, written=table + text)
+        return attrs.evolve(kept, written=table + (table + text * WORDS if op.url_patterns else NOTHING))
+    if isinstance(op, ir.ExpandWeb):
+        return attrs.evolve(kept, written=into.written.or_less() + table)
+    return attrs.evolve(kept, written=table * 2)
 
 
 def _encoded(into: Flow, ratio: Interval) -> Flow:

@@ -17,7 +17,7 @@ from compiler.cost.flops import forward_per_token, training_flops
 from compiler.cost.interval import NOTHING, Interval
 from compiler.plan import Plan
 from compiler.profile import Profile, Settings
-from ocspec import Declared, Experiment, Parquet
+from ocspec import Declared, Experiment, Parquet, WebRecall
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +206,30 @@ def test_hours_of_nodes_with_other_numbers_of_devices(full_scale: dict[str, Plan
     assert spread.gpu_hours == plain.gpu_hours
     assert spread.seconds == plain.seconds
     assert spread.cpu_hours.high == pytest.approx(spread.seconds.high / 3600 * 2 * task.resources.nodes * 12)
+
+
+def test_a_crawl_that_says_its_size_bounds_the_steps_of_its_recall(mini: Experiment, tmp_path: Path) -> None:
+    """Tables have a row for a page at most; how long the steps take, and how large the seed is, is not known."""
+
+    def recall(pages: int) -> dict[str, Estimate]:
+        declared = Declared(bytes=7_000 * pages, documents=pages)
+        crawl = WebRecall(name="crawl", pages="a/*.parquet", seed="b.parquet", declared=declared, iterations=2)
+        data = (mini.data[0].replace(sources=(crawl,)), *mini.data[1:])
+        found = estimate(compile_experiment(mini.replace(data=data), tmp_path))
+        prefix = "code/fetch-crawl/"
+        return {name.removeprefix(prefix): one for name, one in found.items() if name.startswith(prefix)}
+
+    few, many = recall(10**6), recall(10**7)
+    bounded = [f"round-{n}/{step}" for n in (1, 2) for step in ("fit", "score", "expand")] + ["sample", "settle"]
+    for name in bounded:
+        written = few[name].bytes_written
+        assert written.low == 0 and 0 < written.high < math.inf, name
+        assert name.endswith("fit") or written.high * 5 < many[name].bytes_written.high < written.high * 11, name
+    for name in ("round-1/expand", "round-2/expand", "settle"):
+        assert few[name].documents == Interval(1, 10**6)
+        assert not few[name].disk_mb.is_known
+    assert not few["segment"].bytes_written.is_known
+    assert not any(one.seconds.is_known for one in few.values())
 
 
 def test_totals_and_the_critical_path(declared: Plan) -> None:
