@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from compiler import ir
+from compiler.cost.estimate import estimate
 from compiler.errors import UserError
 from compiler.passes.lower_web import URL_COLUMNS
 from compiler.plan import Plan
@@ -27,6 +28,7 @@ from runtime.data.operators.web import (
 )
 from runtime.data.web.classifier import CODE, OTHER
 from runtime.data.web.words import learn
+from runtime.facts import known_of
 from runtime.task import Artifact
 from tests.runtime.conftest import Workbench, tiny
 from tests.runtime.data.operators.conftest import Bench, rows, text
@@ -84,6 +86,17 @@ def recalled(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Recalled
 
 
 # ---------------------------------------------------------------- the loop
+
+
+def test_what_is_written_lies_within_what_is_estimated(recalled: Recalled) -> None:
+    """Of every step, by the rows of the crawl alone; what nothing bounds holds anything."""
+    for shards, plan in recalled.plans.items():
+        found = estimate(plan)
+        for task in plan.tasks:
+            if task.id.startswith(TASK):
+                built = recalled.benches[shards].store.find(task.fingerprint)
+                assert known_of(built.manifest).bytes_written in found[task.id].bytes_written, task.id
+        assert sum(one.bytes_written.is_known for name, one in found.items() if name.startswith(TASK)) == 9
 
 
 def test_url_patterns_raise_recall_from_round_to_round(recalled: Recalled) -> None:
