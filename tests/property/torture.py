@@ -89,7 +89,8 @@ def of_kind(kind: type[Spec], base: Path, most: int | None = None) -> Verdict:
         if judge.changing >= LEAST:
             break
     untried = tuple(name for name in specs.semantic(part) if name not in judge.landed)
-    return Verdict(kind.__name__, len(same), judge.changing, needless, tuple(judge.false), tuple(judge.astray), untried)
+    false, astray = tuple(judge.false), tuple(judge.astray)
+    return Verdict(kind.__name__, len(same), judge.changing, needless, false, astray, untried, judge.idle())
 
 
 @attrs.define
