@@ -20,14 +20,14 @@ def places(texts: list[str], phrases: set[tuple[str, ...]]) -> list[list[int]]:
     """Document, first byte and last byte + 1 of every phrase: each run of words, by the documented definition."""
     found = []
     for document, text in enumerate(texts):
-        spans, position = [], 0
-        for word in words(text):
+        said, spans, position = words(text), [], 0
+        for word in said:
             start = next(at for at in range(position, len(text)) if words(text[at : at + len(word)]) == [word])
             spans.append((start, start + len(word)))
             position = start + len(word)
         for first, (start, _) in enumerate(spans):
             for last, (_, stop) in enumerate(spans[first:], start=first):
-                if tuple(words(text)[first : last + 1]) in phrases:
+                if tuple(said[first : last + 1]) in phrases:
                     found.append([document, len(text[:start].encode()), len(text[:stop].encode())])
     return sorted(found)
 
