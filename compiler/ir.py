@@ -430,7 +430,6 @@ class MakePairs(Operator):
     dataset: str = label()
     languages: tuple[str, ...]
     min_docstring_chars: int = 10
-    seed: int = 0
 
 
 @operator("instruct.read_pairs", version=1, pairs="table")

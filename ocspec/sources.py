@@ -199,4 +199,3 @@ class FunctionPairs(Source):
     min_docstring_chars: Annotated[int, Unit("characters")] = Field(
         default=10, ge=1, description="Functions with a shorter docstring are left out."
     )
-    seed: int = Field(default=0, description="Chooses the pairs where a repository has too many.")

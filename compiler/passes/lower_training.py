@@ -155,7 +155,6 @@ def _pairs(draft: Draft, source: Source) -> Task:
             dataset=source.name,
             languages=tuple(sorted(set(source.languages))),
             min_docstring_chars=source.min_docstring_chars,
-            seed=source.seed,
         )
         return Task(op=op, inputs=chosen(draft, source.dataset), spec_paths=paths, **common)
     assert isinstance(source, Instructions), "other sources of instructions are refused by a rule"
