@@ -24,6 +24,7 @@ from compiler.cost.estimate import MEMORY_REPEATED, REPEATED
 from compiler.cost.flops import training_flops
 from compiler.cost.flow import Flow, mean_text
 from compiler.cost.interval import Interval
+from compiler.cost.selectivity import AGAIN, LEAST_JUDGED, PACKAGE_AGAIN, Counted, judge
 from compiler.cost.time import TRAIN_STARTUP, Load, work
 from compiler.cost.walk import VERDICTS, inflow, sources_read, vocabulary
 from compiler.errors import UserError
@@ -49,6 +50,8 @@ def calibration(store: Store, plan: Plan) -> Calibration:
         memory=_hulls(past.memory(), MEMORY_REPEATED),
         utilization=past.utilization(),
         bytes_per_token=_hulls(past.bytes_per_token(vocabulary(plan)), REPEATED).get(ANY_LANGUAGE),
+        kept=past.kept(),
+        package=past.package(),
         processors=os.cpu_count(),
     )
 
@@ -152,6 +155,29 @@ class _Past:
                 if text.is_known:
                     yield ANY_LANGUAGE, text / tokens
 
+    def kept(self) -> dict[str, Counted]:
+        """Shares that filters kept, by what judges a document, within what those of other documents may be."""
+        found: dict[str, Counted] = {}
+        for key, op in self.operators.items():
+            into, known, name = self.inflow(key), self.facts[key].known, judge(op)
+            if name and known.documents and into.documents.is_exact and into.documents.high >= LEAST_JUDGED:
+                share = Interval.exact(known.documents) / into.documents
+                text = _ratio(known.text_bytes, into.text) or share * Interval.about(1, AGAIN)
+                counted = Counted(share, text).about(AGAIN)
+                found[name] = found[name].hull(counted) if name in found else counted
+        return found
+
+    def package(self) -> Counted | None:
+        """What a fetched package held in the mean, within what others may differ by."""
+        found = []
+        for key, op in self.operators.items():
+            known = self.facts[key].known
+            if isinstance(op, ir.FetchPackages) and known.documents and known.text_bytes:
+                number = len(op.packages)
+                mean = Counted(Interval.exact(known.documents / number), Interval.exact(known.text_bytes / number))
+                found.append(mean.about(PACKAGE_AGAIN))
+        return reduce(Counted.hull, found) if found else None
+
     def _vocabulary(self, key: str) -> int | None:
         tokenizers = [self.operators.get(one) for one in self.facts[key].inputs.get("tokenizer", ())]
         return next((getattr(op, "vocab_size", None) for op in tokenizers), None)
@@ -231,6 +257,10 @@ def _plain(tree: Any) -> Any:
 def device_type(said: str | None) -> str | None:
     """The type of device of that name, which is "cpu" or CUDA's; None for any that is not known."""
     return said if said == "cpu" else BOARDS.get(said or "")
+
+
+def _ratio(part: int | None, whole: Interval) -> Interval | None:
+    return Interval.exact(part) / whole if part and whole.is_exact else None
 
 
 def _hulls(found: Iterable[tuple[str, float | Interval]], repeated: float) -> dict[str, Interval]:

@@ -11,6 +11,7 @@ from functools import reduce
 import attrs
 
 from compiler.cost.interval import Interval
+from compiler.cost.selectivity import Counted
 
 
 @attrs.frozen(kw_only=True)
@@ -53,7 +54,8 @@ class Calibration:
     `known` has built artefacts by the fingerprint of their task. `rates` are seconds of a shard for a unit of its
     operator's work as `time.work` counts it, by `op_id`; `memory` is the peak of a shard in MB (2^20 bytes), likewise.
     `utilization` has every whole training by device and back end ("H100/nemo", "cpu/torch").
-    `bytes_per_token` is of text in any language. `processors` are those of this machine, which shards share where
+    `bytes_per_token` is of text in any language. `kept` are shares that filters kept, by `selectivity.judge`; `package`
+    is what a fetched package holds. `processors` are those of this machine, which shards share where
     it runs them.
     """
 
@@ -62,6 +64,8 @@ class Calibration:
     memory: Mapping[str, Interval] = attrs.field(factory=dict)
     utilization: Mapping[str, tuple[Reached, ...]] = attrs.field(factory=dict)
     bytes_per_token: Interval | None = None
+    kept: Mapping[str, Counted] = attrs.field(factory=dict)
+    package: Counted | None = None
     processors: int | None = None
 
     def reached(self, device: str | None, backend: str, flops: float, parameters: int) -> Interval | None:

@@ -11,6 +11,7 @@ import attrs
 
 from compiler.cost.calibration import Known
 from compiler.cost.interval import NOTHING, UNKNOWN, Interval, total
+from compiler.cost.selectivity import Counted
 
 
 @attrs.frozen(kw_only=True)
@@ -27,6 +28,10 @@ class Flow:
         return Flow(
             documents=_part(self.documents), text=_part(self.text), tokens=_part(self.tokens), written=self.written
         )
+
+    def reduced(self, kept: Counted) -> Flow:
+        """The same, cut down to shares of it: to at least a document."""
+        return attrs.evolve(self, documents=_share(self.documents, kept.documents), text=_share(self.text, kept.text))
 
     def known(self, facts: Known | None) -> Flow:
         """The same, with what the built artefact says in place of bounds."""
@@ -62,6 +67,11 @@ def mean_text(kept: Interval, before: Flow) -> Interval:
     if not (kept.is_exact and before.documents.is_exact and before.documents.high):
         return _part(before.text)
     return (before.text * (kept.high / before.documents.high) * Interval.about(1, 1.5)).at_most(before.text.high)
+
+
+def _share(whole: Interval, share: Interval) -> Interval:
+    left = whole * share
+    return Interval(min(max(1, left.low), whole.high), min(max(1, left.high), whole.high))
 
 
 def _part(whole: Interval) -> Interval:

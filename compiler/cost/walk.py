@@ -15,9 +15,10 @@ from collections.abc import Mapping
 import attrs
 
 from compiler import ir
-from compiler.cost.calibration import Calibration
+from compiler.cost.calibration import PRIORS, Calibration
 from compiler.cost.flow import NO_FLOW, Flow, mean_text, together
 from compiler.cost.interval import NOTHING, UNKNOWN, Interval, total
+from compiler.cost.selectivity import judge
 from compiler.cost.size import DOCUMENT_BOUNDS, source_bounds
 from compiler.cost.tokens import bytes_a_token, tokens_of
 from compiler.plan import Plan, SourceSummary, Task
@@ -75,7 +76,7 @@ def _step(
     read, stored = sources_read(task.op, by_role, sources, ratio)
     into = inflow(task.op, by_role, read)
     facts = calibration.known.get(task.fingerprint)
-    out = outflow(task.op, into, vocab, ratio).known(facts)
+    out = outflow(task.op, into, vocab, ratio, calibration).known(facts)
     if isinstance(task.op, VERDICTS) and (facts is None or facts.text_bytes is None):
         out = attrs.evolve(out, text=mean_text(out.documents, into))
     given = total(steps[name].out.written for name in task.upstream)
@@ -155,18 +156,22 @@ def inflow(op: ir.Operator, by_role: Mapping[str, list[Flow]], read: Flow) -> Fl
     return together(flows) if flows else Flow()
 
 
-def outflow(op: ir.Operator, into: Flow, vocab: int, ratio: Interval) -> Flow:
+def outflow(op: ir.Operator, into: Flow, vocab: int, ratio: Interval, past: Calibration = PRIORS) -> Flow:
     """What an operator makes of it, before anything of it was built; `ratio` is bytes of text for a token."""
+    if isinstance(op, ir.FetchPackages) and past.package is not None:
+        held, number = past.package, len(op.packages)
+        text = held.text * number
+        return Flow(documents=held.documents * number, text=text, written=text * TEXT)
     if isinstance(op, ir.Sign):
         bands = sum(key.bands for key in op.near)
-        return attrs.evolve(into.survivors(), written=into.documents * Interval.about(30 + 8 * bands, 2))
+        return attrs.evolve(_judged(op, into, past), written=into.documents * Interval.about(30 + 8 * bands, 2))
     if isinstance(op, VERDICTS):
-        return attrs.evolve(into.survivors(), written=into.documents * VERDICT)
+        return attrs.evolve(_judged(op, into, past), written=into.documents * VERDICT)
     if isinstance(op, ir.Edges):
         most = into.documents * (EDGE * (op.bands + op.exact))
         return attrs.evolve(into, written=most.or_less())
     if isinstance(op, ir.Refine | ir.RecallWeb):
-        kept = into.survivors()
+        kept = _judged(op, into, past)
         return attrs.evolve(kept, written=kept.text * TEXT)
     if isinstance(op, WEB):
         return _of_pages(op, into)
@@ -178,6 +183,13 @@ def outflow(op: ir.Operator, into: Flow, vocab: int, ratio: Interval) -> Flow:
         width = 4 if vocab >= SMALLEST_WIDE_VOCABULARY else 2
         return attrs.evolve(into, written=into.tokens * width + into.documents * 20 + 42)
     return _trained_on(op)
+
+
+def _judged(op: ir.Operator, into: Flow, past: Calibration) -> Flow:
+    """What a filter leaves: as much as it has left of other documents, or anything from one document to all."""
+    judged = judge(op) if past.kept else None
+    kept = past.kept.get(judged) if judged else None
+    return into.reduced(kept) if kept else into.survivors()
 
 
 def _of_pages(op: ir.Operator, into: Flow) -> Flow:

@@ -36,7 +36,7 @@ VERBS = (
 
 EPILOG = """\
 exit codes:
-  0 done, or no difference   1 error   2 differs (why; diff, plan with --exit-code)
+  0 done, or no difference   1 error   2 differs (why; diff, plan --exit-code)
   3 check failed (check, lock --check)   4 over budget (plan)   5 locked
   64 usage   70 a bug in ocspec   130 interrupted   141 the output was cut off
 """

@@ -17,6 +17,7 @@ from compiler.compile import compile_experiment
 from compiler.cost.devices import DEVICES
 from compiler.cost.estimate import estimate
 from compiler.cost.flops import training_flops
+from compiler.cost.selectivity import judge
 from compiler.plan import Plan
 from ocspec import Batches
 from runtime.calibration import calibration, device_type, operator_of
@@ -81,6 +82,33 @@ def test_rates_carry_over_to_a_changed_experiment(finished: Finished) -> None:
     assert not {"eval.bits_per_byte", "eval.benchmark"} & set(learnt.rates)  # as slow as the model that is measured
     assert not {op for op in learnt.memory if op.startswith("train.")}
     assert estimate(new, None, learnt)["pretrain/train"].tokens.high == 9 * 4 * 64
+
+
+def test_a_filter_that_judged_other_documents_tells_how_much_it_keeps(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same admission and rules on another corpus: within what is told; another rule, or too few: nothing."""
+    bench, plan, _, _ = finished
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    write_corpus(corpus)
+    (corpus / "text" / "more.py").write_text("# one more\n" * 50)
+    other = compile_experiment(tiny(corpus), tmp_path, 1)
+    assert other.task("code/sign").fingerprint != plan.task("code/sign").fingerprint
+    assert not calibration(bench.store, other).kept  # of so few documents
+    monkeypatch.setattr("runtime.calibration.LEAST_JUDGED", 5)
+    learnt = calibration(bench.store, other)
+    before = estimate(other, None, attrs.evolve(learnt, kept={}))
+    after = estimate(other, None, learnt)
+    took = {task.id: known_of(bench.store.find(task.fingerprint).manifest) for task in plan.tasks}
+    for task in other.tasks:
+        assert after[task.id].bytes_written.high <= before[task.id].bytes_written.high
+        assert took[task.id].bytes_written in after[task.id].bytes_written, task.id
+    refine = other.task("code/refine").op
+    assert isinstance(refine, ir.Refine)
+    counts = bench.store.find(plan.task("code/refine").fingerprint).manifest["stats"]
+    assert counts["kept"] / counts["in"] in learnt.kept[judge(refine)].documents
+    assert judge(attrs.evolve(refine, redact_pii=not refine.redact_pii)) not in learnt.kept
 
 
 @pytest.mark.parametrize(
