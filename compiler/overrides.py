@@ -6,7 +6,7 @@ field gives a meaning. What was set is a delta that the plan keeps, so that no r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, get_args
 
 from compiler.errors import UserError, UserErrors
@@ -27,17 +27,19 @@ def override(experiment: Experiment, settings: Sequence[str]) -> Experiment:
 
     Raises UserErrors with every place that is unknown, ambiguous or set twice, and every value that does not hold.
     """
-    changes, problems = _each(settings, "--set", lambda setting: _setting(experiment, setting))
+    changes, problems = _each(settings, "--set", lambda setting: _setting(experiment, setting), {})
     return _checked(problems, lambda: edit(experiment, changes, keep_origins=True))
 
 
-def arms(experiment: Experiment, sweeps: Sequence[str]) -> tuple[Experiment, ...]:
+def arms(experiment: Experiment, sweeps: Sequence[str], settings: Sequence[str] = ()) -> tuple[Experiment, ...]:
     """One experiment for each combination of sweeps such as `pretrain.schedule.peak=1e-4,3e-4` (see `ocspec.sweep`).
 
-    Raises as `override` does.
+    With settings, of the experiment that has these. Raises as `override` does, also for a place that is set and swept.
     """
-    values, problems = _each(sweeps, "--sweep", lambda setting: _sweep(experiment, setting))
-    return _checked(problems, lambda: sweep(experiment, values, keep_origins=True))
+    changed = override(experiment, settings)
+    taken = {_place(experiment, setting, "PATH=VALUE")[0]: _said("--set", setting) for setting in settings}
+    values, problems = _each(sweeps, "--sweep", lambda setting: _sweep(changed, setting), taken)
+    return _checked(problems, lambda: sweep(changed, values, keep_origins=True))
 
 
 def delta(before: Experiment, after: Experiment, named: str | None = None) -> tuple[Delta, ...]:
@@ -72,21 +74,40 @@ def _checked(problems: list[UserError], make: Callable[[], T]) -> T:
 
 
 def _each(
-    settings: Sequence[str], option: str, read: Callable[[str], tuple[Parts, T]]
+    settings: Sequence[str], option: str, read: Callable[[str], tuple[Parts, T]], taken: dict[Parts, str]
 ) -> tuple[dict[Path, T], list[UserError]]:
-    """What each setting says, by its place; and what is wrong with those that say nothing."""
+    """What each setting says, by its place; and what is wrong with those that say nothing.
+
+    `taken` has the places that something else changes, and by which option; it takes those of these settings, too.
+    """
     found: dict[Path, T] = {}
     problems: list[UserError] = []
     for setting in settings:
         try:
             parts, value = read(setting)
-            if parts in found:
-                raise LookupError("it is set twice; fix: set it once")
+            _refuse_taken(parts, taken)
+            taken[parts] = _said(option, setting)
             found[parts] = value
         except LookupError as error:
             what, _, fix = str(error.args[0]).partition("; fix: ")
             problems.append(UserError(what, where=f"{option} {setting}", fix=fix))
     return found, problems
+
+
+def _said(option: str, setting: str) -> str:
+    """An option without its value, which may be long."""
+    return f"{option} {setting.partition('=')[0].strip()}"
+
+
+def _refuse_taken(parts: Parts, taken: Mapping[Parts, str]) -> None:
+    """A place that is changed already, is in such a place, or has one in it: one of the two would be lost."""
+    for other, by in taken.items():
+        if parts == other:
+            raise LookupError(f"it is set twice, by `{by}` too; fix: change it once")
+        if parts[: len(other)] == other:
+            raise LookupError(f"it is in what `{by}` changes; fix: change either the whole or its parts")
+        if other[: len(parts)] == parts:
+            raise LookupError(f"`{by}` changes something in it; fix: change either the whole or its parts")
 
 
 def _setting(experiment: Experiment, setting: str) -> tuple[Parts, Any]:

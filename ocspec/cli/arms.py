@@ -66,7 +66,7 @@ def plans(args: Namespace, experiments: Sequence[Experiment], base: Path, profil
     made = [
         (plain, set_.name, arm)
         for plain, set_ in pairs
-        for arm in (arms(set_, args.sweeps) if args.sweeps else (set_,))
+        for arm in (arms(plain, args.sweeps, args.settings) if args.sweeps else (set_,))
     ]
     names = [arm.name for _, _, arm in made]
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []

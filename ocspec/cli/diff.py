@@ -112,7 +112,7 @@ def _after(args: Namespace) -> Iterator[Plan]:
     plain, base = load_spec(reference)
     set_ = override(plain, args.settings)
     memo, interned = Memo(), Interned()  # what arms share is worked out once
-    for arm in arms(set_, args.sweeps) if args.sweeps else (set_,):
+    for arm in arms(plain, args.sweeps, args.settings) if args.sweeps else (set_,):
         yield overrides.of_arm(plain, interned.spec(arm), base, named=set_.name, quiet=True, memo=memo)
 
 

@@ -14,6 +14,8 @@ from compiler.overrides import arms, delta, override
 from compiler.plan import Delta, dumps, loads
 from ocspec import Cosine
 
+PEAK = "curriculum.stages.base.schedule.peak"
+WSD = "WSD(peak=1e-3, warmup_steps=1)"
 SPEC = "from ocspec import *; from small import *\nexperiment = small(note='as written')\n"
 
 
@@ -93,7 +95,10 @@ def test_every_setting_that_is_wrong_is_listed(spec: str) -> None:
         ("--set base.schedule.peek=1", "there is no such place"),
         ("--set steps", "this is not PATH=VALUE"),
         ("--set name.x=1", "there is no such place"),
-        ("--set curriculum.stages.base.schedule.warmup_steps=4", "it is set twice"),
+        (
+            "--set curriculum.stages.base.schedule.warmup_steps=4",
+            "it is set twice, by `--set base.schedule.warmup_steps` too",
+        ),
     ]
     assert problems[0].fix == "did you mean curriculum.stages.base.schedule.peak?"
     lines = Path("small.py").read_text().splitlines()
@@ -175,6 +180,54 @@ def test_a_sweep_that_is_wrong_in_several_ways(spec: str) -> None:
         ("small.py", "curriculum.stages.base.guard.window: should be greater than or equal to 2 (got 1)"),
         ("small.py", "curriculum.stages.base.seed: should be a valid integer (got 'x')"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "sweep", "what"),
+    [
+        (
+            "base.schedule.peak=3e-3",
+            "base.schedule.peak=1e-3,2e-3",
+            "it is set twice, by `--set base.schedule.peak` too",
+        ),
+        ("schedule.peak=3e-3", f"{PEAK}=1e-3,2e-3", "it is set twice, by `--set schedule.peak` too"),
+        (f"{PEAK}=3e-3", "base.schedule.peak=1e-3,2e-3", f"it is set twice, by `--set {PEAK}` too"),
+        (f"base.schedule={WSD}", "schedule.peak=1e-3,2e-3", "it is in what `--set base.schedule` changes"),
+        ("schedule.peak=3e-3", f"base.schedule={WSD}", "`--set schedule.peak` changes something in it"),
+        ("data.code.steps=(Filter(),)", "steps.filter.seed=1,2", "it is in what `--set data.code.steps` changes"),
+    ],
+)
+def test_what_is_set_and_swept_is_refused(spec: str, setting: str, sweep: str, what: str) -> None:
+    """One of the two would be lost. However the place is written; also where one lies in the other."""
+    plain, _ = load_spec(spec)
+    with pytest.raises(UserErrors) as error:
+        arms(plain, [sweep], [setting])
+    assert [(one.where, one.what) for one in error.value.problems] == [(f"--sweep {sweep}", what)]
+    assert "once" in error.value.problems[0].fix or "either" in error.value.problems[0].fix
+
+
+@pytest.mark.parametrize("option", ["--set", "--sweep"])
+def test_a_place_in_another_that_the_same_option_changes(spec: str, option: str) -> None:
+    """The option is at fault, and no line of ocspec's."""
+    plain, _ = load_spec(spec)
+    inner, whole = "schedule.peak=3e-3", f"base.schedule={WSD}"
+    for texts, what in (
+        ((whole, inner), f"it is in what `{option} base.schedule` changes"),
+        ((inner, whole), f"`{option} schedule.peak` changes something in it"),
+    ):
+        with pytest.raises(UserErrors) as error:
+            override(plain, texts) if option == "--set" else arms(plain, texts)
+        assert [(one.where, one.what) for one in error.value.problems] == [(f"{option} {texts[1]}", what)]
+
+
+def test_arms_have_what_is_set_beside_what_is_swept(spec: str) -> None:
+    """The places of siblings begin alike and are others; so are an order and what is in it."""
+    plain, _ = load_spec(spec)
+    made = arms(plain, ["base.schedule.peak=1e-3,2e-3"], ["base.schedule.warmup_steps=1", "base.seed=7"])
+    found = [(one.curriculum.stages[0].schedule, one.curriculum.stages[0].seed) for one in made]
+    assert [(one.peak, one.warmup_steps, seed) for one, seed in found] == [(1e-3, 1, 7), (2e-3, 1, 7)]
+    set_ = override(plain, ["base.schedule.warmup_steps=1", "base.seed=7"])
+    assert made == arms(set_, ["base.schedule.peak=1e-3,2e-3"])
 
 
 # ---------------------------------------------------------------- arms of a spec file

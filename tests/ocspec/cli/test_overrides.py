@@ -118,6 +118,15 @@ def test_a_sweep_is_one_plan_for_each_arm(ocspec, spec: Path) -> None:
         seen |= {task.fingerprint for task in plan.tasks}
 
 
+@pytest.mark.parametrize("verb", ["compile", "diff"])
+def test_what_is_set_and_swept_is_refused(ocspec, spec: Path, verb: str) -> None:
+    """And not set without a trace: every arm has a value of its own there."""
+    result = ocspec(verb, str(spec), *SET, "--sweep", f"{PEAK}=1e-3,2e-3")
+    assert (result.code, result.out) == (1, "")
+    assert f"error: --sweep {PEAK}=1e-3,2e-3: it is set twice, by `--set pretrain.schedule.peak` too" in result.err
+    assert not Path("build").exists()
+
+
 def test_arms_of_a_spec_file(ocspec, spec: Path) -> None:
     """A tuple of experiments; --set is of all, --sweep of each, --out holds a directory for each."""
     with spec.open("a") as file:
