@@ -117,6 +117,9 @@ def _setting(experiment: Experiment, setting: str) -> tuple[Parts, Any]:
 
 def _sweep(experiment: Experiment, setting: str) -> tuple[Parts, list[Any]]:
     parts, text = _place(experiment, setting, "PATH=VALUE,VALUE")
+    if parts == ("name",):
+        fix = "sweep what differs; `--set name=...` names them all"
+        raise LookupError(f"cannot be swept: each arm has a name of its own already; fix: {fix}")
     values = [_read(experiment, parts, value) for value in split(text)]
     twice = [value for number, value in enumerate(values) if value in values[:number]]
     if twice:

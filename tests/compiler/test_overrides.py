@@ -220,6 +220,16 @@ def test_a_place_in_another_that_the_same_option_changes(spec: str, option: str)
         assert [(one.where, one.what) for one in error.value.problems] == [(f"{option} {texts[1]}", what)]
 
 
+def test_the_name_is_no_place_to_sweep(spec: str) -> None:
+    """The option is at fault, and no line of ocspec's."""
+    plain, _ = load_spec(spec)
+    with pytest.raises(UserErrors) as error:
+        arms(plain, ["name=a,b", "base.seed=1,2"])
+    (problem,) = error.value.problems
+    assert (problem.where, problem.fix) == ("--sweep name=a,b", "sweep what differs; `--set name=...` names them all")
+    assert problem.what == "cannot be swept: each arm has a name of its own already"
+
+
 def test_arms_have_what_is_set_beside_what_is_swept(spec: str) -> None:
     """The places of siblings begin alike and are others; so are an order and what is in it."""
     plain, _ = load_spec(spec)
