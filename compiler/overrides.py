@@ -14,7 +14,7 @@ from compiler.literals import fitting, of_type, split
 from compiler.plan import Delta
 from compiler.problems import as_error
 from ocspec.base import Origin, Spec, collect_problems
-from ocspec.editing import Parts, Path, at, edit, edits, resolve
+from ocspec.editing import REMOVED, Parts, Path, at, edit, edits, resolve
 from ocspec.experiment import Experiment
 from ocspec.schema import plain
 from ocspec.sweeping import sweep
@@ -57,7 +57,7 @@ def _delta(experiment: Experiment, path: Path, value: Any) -> Delta:
         before = plain(at(experiment, parts))
     except KeyError:  # it is new
         before = None
-    return Delta(path=".".join(parts), before=before, after=plain(value))
+    return Delta(path=".".join(parts), before=before, after=None if value is REMOVED else plain(value))
 
 
 # ---------------------------------------------------------------- texts

@@ -67,6 +67,16 @@ def test_a_setting_that_says_what_the_spec_says_is_none(spec: str) -> None:
     assert delta(before, after) == ()
 
 
+def test_a_child_that_a_setting_leaves_out_is_a_delta(spec: str) -> None:
+    """It was something and is nothing, as what is new was nothing; a plan can be written of it."""
+    before, base = load_spec(spec)
+    after = override(before, ["data.code.steps=(Filter(),)"])
+    found = delta(after, override(after, ["data.code.steps=()"]))
+    assert [(one.path, one.before["kind"], one.after) for one in found] == [("data.code.steps.filter", "Filter", None)]
+    plan = attrs.evolve(compile_experiment(before, base), delta=found)
+    assert loads(dumps(plan)).delta == found
+
+
 def test_a_plan_keeps_its_delta_and_its_fingerprints_do_not_know_it(spec: str) -> None:
     experiment, base = load_spec(spec, ["base.schedule.peak=2e-3"])
     Path("written.py").write_text(SPEC.replace("small(", "small(pretrain(schedule=WSD(peak=2e-3, warmup_steps=2)), "))
