@@ -5,7 +5,6 @@ A spec of another revision, `FILE@REVISION`, is run from an export of that revis
 
 from __future__ import annotations
 
-import ast
 import difflib
 import importlib.util
 import re
@@ -54,6 +53,10 @@ class Reference:
             return cls(file=found["file"], name=found["name"] or "", revision=found["revision"])
         return cls(file=file, name=name) if file and name.isidentifier() else cls(file=text)
 
+    def __str__(self) -> str:
+        revision = "" if self.revision is None else f"@{self.revision}"
+        return f"{self.file}{self.name and ':'}{self.name}{revision}"
+
 
 def load_spec(reference: str, settings: Sequence[str] = ()) -> tuple[Experiment, Path]:
     """The experiment that a reference names, and the directory that its relative paths start at.
@@ -75,38 +78,131 @@ def load_arms(reference: str) -> tuple[tuple[Experiment, ...], Path]:
 
     Raises as `load_spec` does.
     """
+    contents, base = _contents(Reference.read(reference))
+    return contents.asked(), base
+
+
+def load_all(reference: str) -> tuple[list[tuple[str, Experiment]], Path]:
+    """Every experiment that a spec file defines by name, each once, under FILE or FILE:NAME; and their directory.
+
+    None for a module that specs share. Raises as `load_spec` does, but not where it is unclear which one is meant.
+    """
+    contents, base = _contents(Reference.read(reference))
+    return list(contents.all()), base
+
+
+def load_every(reference: str) -> tuple[list[tuple[str, Experiment]], Path]:
+    """All that a reference stands for: of a file what `load_all` finds, and the arms in tuples that it defines.
+
+    Where that is none, what `load_arms` finds; raises as that does.
+    """
     named = Reference.read(reference)
+    contents, base = _contents(named)
+    own = [] if named.name else [*contents.all(), *contents.arms()]
+    return own or [(reference, one) for one in contents.asked()], base
+
+
+def _contents(named: Reference) -> tuple[Contents, Path]:
+    """Run the file, and see what is in it."""
     path, revision = Path(named.file), None
     if named.revision is not None:
         path, revision = export(path, named.revision)
     elif not path.is_file():
         raise UserError("no such spec file", where=str(path), fix="give the path of a Python file")
-    return _found(_run(path, revision), named), path.resolve().parent
+    module, elsewhere = _run(path, revision)
+    return Contents.of(module, elsewhere, named), path.resolve().parent
 
 
-def _found(module: ModuleType, named: Reference) -> tuple[Experiment, ...]:
-    """What the name stands for; without a name `experiment`, else the only one."""
-    found = {key: value for key, value in vars(module).items() if isinstance(value, Experiment)}
-    groups = {key: tuple(group) for key, value in vars(module).items() if (group := _group(value))}
-    if named.name in groups:
-        return groups[named.name]
-    if named.name:
-        if named.name not in found:
-            known = [*found, *groups]
-            close = difflib.get_close_matches(named.name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known) or 'none'}"
-            raise UserError(f"no experiment is called {named.name!r}", where=named.file, fix=hint)
-        return (found[named.name],)
-    if "experiment" in found:
-        return (found["experiment"],)
-    distinct = {id(value): key for key, value in found.items()}
-    if not distinct and len(groups) == 1:
-        return next(iter(groups.values()))
-    if len(distinct) != 1:
-        names = ", ".join(found) or "none"
-        fix = f"name one: {named.file}:{next(iter(found))}" if found else "define experiment = Experiment(...)"
-        raise UserError(f"the file defines {len(distinct)} experiments ({names})", where=named.file, fix=fix)
-    return (next(iter(found.values())),)
+@attrs.frozen(kw_only=True)
+class Contents:
+    """The experiments of a spec file by name, and the tuples, lists and mappings of them.
+
+    One that another module has as well belongs to that one: `own` and `own_groups` are without it. Every verb that
+    takes a file goes by this, so that all mean the same experiments by it.
+    """
+
+    named: Reference
+    experiments: dict[str, Experiment]
+    groups: dict[str, tuple[Experiment, ...]]
+    own: dict[str, Experiment]
+    own_groups: dict[str, tuple[Experiment, ...]]
+
+    @classmethod
+    def of(cls, module: ModuleType, elsewhere: frozenset[int], named: Reference) -> Contents:
+        """What a module has; `elsewhere` are the ids of those of its values that other modules have, too."""
+        values = vars(module)
+        found = {name: value for name, value in values.items() if isinstance(value, Experiment)}
+        groups = {name: tuple(group) for name, value in values.items() if (group := _group(value))}
+        mine = {name: group for name, group in groups.items() if id(values[name]) not in elsewhere}
+        return cls(
+            named=named,
+            experiments=found,
+            groups=groups,
+            own={name: one for name, one in _distinct(found).items() if id(one) not in elsewhere},
+            own_groups={name: own for name, group in mine.items() if (own := _without(group, elsewhere))},
+        )
+
+    def asked(self) -> tuple[Experiment, ...]:
+        """What the reference stands for; UserError where no such thing is there, or it is unclear which."""
+        name = self.named.name or self._plain()
+        if name in self.groups:
+            return self.groups[name]
+        if name in self.experiments:
+            return (self.experiments[name],)
+        raise self._unknown(name) if name else self._unclear()
+
+    def all(self) -> Iterator[tuple[str, Experiment]]:
+        """(FILE or FILE:NAME, experiment) for each that the file defines by name; the one of FILE first."""
+        return ((self._reference(name), one) for name, one in self.own.items())
+
+    def arms(self) -> Iterator[tuple[str, Experiment]]:
+        """The same for those that are only in a tuple, list or mapping of the file."""
+        seen = {id(one) for one in self.own.values()}
+        for name, group in self.own_groups.items():
+            for one in _without(group, frozenset(seen)):
+                seen.add(id(one))
+                yield self._reference(name), one
+
+    def _plain(self) -> str:
+        """The name of what FILE alone stands for; empty where there is none, or none before others."""
+        if "experiment" in self.experiments:
+            return "experiment" if "experiment" in self.own or not (self.own or self.own_groups) else ""
+        pools = (self.own, self.own_groups, _distinct(self.experiments), self.groups)
+        first = next((list(pool) for pool in pools if pool), [])
+        return first[0] if len(first) == 1 else ""
+
+    def _reference(self, name: str) -> str:
+        return str(self.named if name == self._plain() else attrs.evolve(self.named, name=name))
+
+    def _unknown(self, name: str) -> UserError:
+        known = [*self.experiments, *self.groups]
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known) or 'none'}"
+        return UserError(f"no experiment is called {name!r}", where=self.named.file, fix=hint)
+
+    def _unclear(self) -> UserError:
+        """FILE stands for none, or for several; all names that may be meant are told."""
+        own = [*self.own, *self.own_groups]
+        names = own or [*_distinct(self.experiments), *self.groups]
+        fix = f"name one: {', '.join(map(self._reference, names))}" if names else "define experiment = Experiment(...)"
+        what = f"the file defines {len(own)} experiments ({', '.join(names) or 'none'})"
+        if names and not own:
+            what = f"the file defines no experiment, and imports {len(names)} ({', '.join(names)})"
+        elif "experiment" in self.experiments:
+            what = f"`experiment` is of another file there, and the file has its own ({', '.join(own)})"
+            fix += f"; or the other file's: {self._reference('experiment')}"
+        return UserError(what, where=self.named.file, fix=fix)
+
+
+def _distinct(found: dict[str, Experiment]) -> dict[str, Experiment]:
+    """Each once, `experiment` before all other names that it has."""
+    names = sorted(found, key=lambda name: name != "experiment")
+    first = {id(found[name]): name for name in reversed(names)}
+    return {name: found[name] for name in names if first[id(found[name])] == name}
+
+
+def _without(group: Sequence[Experiment], ids: frozenset[int]) -> tuple[Experiment, ...]:
+    return tuple(one for one in {id(one): one for one in group}.values() if id(one) not in ids)
 
 
 def _group(value: object) -> list[Experiment]:
@@ -117,34 +213,22 @@ def _group(value: object) -> list[Experiment]:
     return items if all(isinstance(item, Experiment) for item in items) else []
 
 
-def load_all(file: Path) -> dict[str, Experiment]:
-    """Every experiment that a spec file defines, each once, by the name that it has there.
+def _elsewhere(module: ModuleType) -> frozenset[int]:
+    """The ids of a module's experiments and groups that another module has as well, under whatever name.
 
-    What a file imports by name belongs to the file that it is from. The one that `FILE` alone stands for is called
-    `experiment`. Raises as `load_spec` does, but not where there is none: such a file is a module that specs share.
+    What a helper keeps in a list of its own is not looked for: it may be there because the spec made it.
     """
-    if not file.is_file():
-        raise UserError("no such spec file", where=str(file), fix="give the path of a Python file")
-    found = {name: value for name, value in vars(_run(file)).items() if isinstance(value, Experiment)}
-    seen = {id(found[name]) for name in _imported(file) & {*found}}
-    own: dict[str, Experiment] = {}
-    for name in sorted(found, key=lambda name: name != "experiment"):
-        if id(found[name]) not in seen:
-            own[name] = found[name]
-            seen.add(id(found[name]))
-    if len(own) == 1 and "experiment" not in found:
-        return {"experiment": next(iter(own.values()))}
-    return own
+    mine = {id(value) for value in vars(module).values() if isinstance(value, Experiment) or _group(value)}
+    others = [one for one in list(sys.modules.values()) if one is not module and issubclass(type(one), ModuleType)]
+    # Not vars(other): a module that is loaded at its first use would be loaded.
+    names = (list(object.__getattribute__(other, "__dict__").values()) for other in others)
+    return frozenset(mine & {id(value) for values in names for value in values})
 
 
-def _imported(file: Path) -> set[str]:
-    """The names that a module takes from others."""
-    statements = [node for node in ast.walk(ast.parse(file.read_bytes())) if isinstance(node, ast.ImportFrom)]
-    return {alias.asname or alias.name for node in statements for alias in node.names}
+def _run(path: Path, revision: Export | None) -> tuple[ModuleType, frozenset[int]]:
+    """Run a spec file as a module of its own; it, and what of it is `_elsewhere`.
 
-
-def _run(path: Path, revision: Export | None = None) -> ModuleType:
-    """Run a spec file as a module of its own. Its directory and the one above are importable while it runs.
+    Its directory and the one above are importable while it runs.
 
     The one above, so that an ablation in a folder of its own can start from its base.
     """
@@ -162,9 +246,10 @@ def _run(path: Path, revision: Export | None = None) -> ModuleType:
         except (Exception, SystemExit) as error:
             if not problems:  # else it is most likely their consequence
                 raise _raised(error, path, is_own) from None
+        elsewhere = _elsewhere(module)
     if problems:
         raise UserErrors([as_error(problem) for problem in problems])
-    return module
+    return module, elsewhere
 
 
 IsOwn = Callable[[ModuleSpec | None], bool]

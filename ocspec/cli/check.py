@@ -33,7 +33,7 @@ def add_parser(subparsers: arguments.Subparsers) -> None:
         "specs",
         metavar="SPEC",
         nargs="*",
-        help="spec file, or FILE:NAME where it defines several; a sweep is all its arms",
+        help="spec file, which is all experiments that it defines, or FILE:NAME; a sweep is all its arms",
     )
     overrides.add_set(parser)
     parser.add_argument(
@@ -52,7 +52,7 @@ def run(args: Namespace) -> int:
     if not args.specs:
         args.parser.error("check takes a SPEC, or --list")
     profile, severities = arguments.profile_called(args.profile), checking.severities()
-    checked = [(spec, *found) for spec in args.specs for found in check_spec(spec, severities, profile, args.settings)]
+    checked = [found for spec in args.specs for found in check_spec(spec, severities, profile, args.settings)]
     counts = {kind: sum(f.severity == kind for *_, findings in checked for f in findings) for kind in COUNTED}
     if args.json:
         specs = [
@@ -68,29 +68,27 @@ def run(args: Namespace) -> int:
 
 def check_spec(
     reference: str, severities: Severities, profile: Profile | None = None, settings: Sequence[str] = ()
-) -> Iterator[tuple[str, list[Finding]]]:
-    """Every experiment of a spec by name, with what is found in it, where it stands from here.
+) -> Iterator[tuple[str, str, list[Finding]]]:
+    """Every experiment of a spec: its reference and name, and what is found in it, where it stands from here.
 
     A spec that cannot be loaded has no name, and findings without a code.
     """
     from compiler.errors import UserError, UserErrors
     from compiler.findings import Finding
-    from compiler.load import load_arms
+    from compiler.load import load_every
     from compiler.overrides import override
 
     try:
-        plain, base = load_arms(reference)
-        experiments = [override(one, settings) for one in plain]
+        plain, base = load_every(reference)
+        experiments = [(name, override(one, settings)) for name, one in plain]
     except UserError as error:
         problems = error.problems if isinstance(error, UserErrors) else [error]
         fields = [{"what": one.what, "where": one.where, "fix": one.fix} for one in problems]
-        yield "", [Finding(code="", name="language", severity="error", **one) for one in fields]
+        yield reference, "", [Finding(code="", name="language", severity="error", **one) for one in fields]
         return
-    for experiment in experiments:
-        yield (
-            experiment.name,
-            [_from_here(finding, base) for finding in findings_of(experiment, base, severities, profile)],
-        )
+    for name, experiment in experiments:
+        found = findings_of(experiment, base, severities, profile)
+        yield name, experiment.name, [_from_here(finding, base) for finding in found]
 
 
 def findings_of(

@@ -117,12 +117,8 @@ def targets(reference: str) -> list[Target]:
         raise UserError("a lock is of the file as it is, not of a revision", where=reference, fix=fix)
     if named.name:
         return [(reference, *load_spec(reference))]
-    file = Path(reference)
-    found = load_all(file)
-    return [
-        (reference if name == "experiment" else f"{reference}:{name}", experiment, file.resolve().parent)
-        for name, experiment in found.items()
-    ]
+    found, base = load_all(reference)
+    return [(name, experiment, base) for name, experiment in found]
 
 
 def _pass_over(reference: str, args: Namespace) -> None:

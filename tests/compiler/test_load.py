@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from compiler.errors import UserError, UserErrors
-from compiler.load import load_all, load_spec
+from compiler.load import load_all, load_arms, load_every, load_spec
 
 PRELUDE = "from ocspec import *; from small import *\n"
 
@@ -54,7 +54,7 @@ def test_several_experiments_must_be_named(spec) -> None:
     """Except where one is called `experiment`."""
     error = problem(spec("a = small()\nb = small(name='other')"))
     assert (error.what, error.where) == ("the file defines 2 experiments (a, b)", "spec.py")
-    assert error.fix == "name one: spec.py:a"
+    assert error.fix == "name one: spec.py:a, spec.py:b"
     assert load_spec("spec.py:b")[0].name == "other"
     assert load_spec(spec("a = small()\nexperiment = small(name='main')"))[0].name == "main"
 
@@ -67,15 +67,74 @@ def test_a_wrong_name_is_answered_with_a_close_one(spec) -> None:
     assert problem("spec.py:xyz").fix == "there are: file_level, repository_level"
 
 
+def every(reference: str) -> list[str]:
+    """What all of a file are called, arms in tuples included."""
+    return [name for name, _ in load_every(reference)[0]]
+
+
 def test_all_experiments_of_a_file_are_those_that_it_defines(spec) -> None:
-    """Each once, and nothing that is imported, whatever it is called here."""
-    base = Path(spec("base = small(name='base')", "base.py"))
-    text = "from base import base as experiment\nfrom base import *\n"
+    """Each once, and nothing that is imported, whatever it is called here and however it came."""
+    base = spec("base = small(name='base')", "base.py")
+    text = "import base\nfrom base import base as experiment\nfrom base import *\nmore = base\n"
     arms = "one = small(name='one')\ntwo = one.replace(name='two')\nagain = one\n"
-    assert {name: found.name for name, found in load_all(base).items()} == {"experiment": "base"}
-    assert [*load_all(Path(spec(text + arms)))] == ["one", "two"]
-    assert [*load_all(Path(spec(f"{arms}experiment = two")))] == ["experiment", "one"]
-    assert load_all(Path(spec(""))) == {}
+    assert [(name, found.name) for name, found in load_all(base)[0]] == [("base.py", "base")]
+    assert [name for name, _ in load_all(spec(text + arms))[0]] == ["spec.py:one", "spec.py:two"]
+    assert [name for name, _ in load_all(spec(f"{arms}experiment = two"))[0]] == ["spec.py", "spec.py:one"]
+    assert load_all(spec(""))[0] == load_all(spec(text))[0] == []
+
+
+def test_an_experiment_of_a_helpers_making_is_the_files(spec) -> None:
+    """The one who calls made it, though the helper may keep it; the helper's own are not."""
+    spec("kept = []\nbase = small()\ndef make(**f):\n    kept.append(small(**f))\n    return kept[-1]", "helper.py")
+    reference = spec("from helper import base, kept, make\na = make(name='a')\nb = make(name='b')")
+    assert every(reference) == ["spec.py:a", "spec.py:b"]
+
+
+def test_every_arm_is_one_of_the_files(spec) -> None:
+    """Once, by the name of its tuple; not those of a tuple that is imported, nor an imported one among arms."""
+    spec("experiment = small()\narms = sweep(experiment, {'base.seed': (1, 2)})", "base.py")
+    assert every("base.py") == ["base.py", "base.py:arms", "base.py:arms"]
+    text = "from base import arms, experiment\n"
+    assert every(spec(f"{text}mine = {{'x': experiment, 'y': small()}}\nagain = [*mine.values()]")) == ["spec.py:mine"]
+    assert every(spec("mine = [small(), small(name='b')]")) == ["spec.py", "spec.py"]
+    assert every("spec.py:mine") == ["spec.py:mine", "spec.py:mine"]
+
+
+@pytest.mark.parametrize("own", ["one = experiment.replace(name='one')", "one = [experiment.replace(name='one')]"])
+def test_an_imported_experiment_does_not_stand_for_a_file_with_its_own(spec, own: str) -> None:
+    """Which of them is meant has to be said; all names that can be are there."""
+    spec("experiment = small(name='base')", "base.py")
+    reference = spec(f"from base import experiment\n{own}\ntwo = experiment.replace(name='two')")
+    error = problem(reference)
+    assert error.what.startswith("`experiment` is of another file there, and the file has its own (")
+    assert {*re.findall(r"spec.py:(\w+)", error.fix)} == {"one", "two", "experiment"}
+    with pytest.raises(UserError):
+        load_arms(reference)
+    assert load_spec("spec.py:experiment")[0].name == "base"
+    assert load_arms("spec.py:one")[0][0].name == "one"
+
+
+def test_what_is_imported_stands_for_a_file_without_its_own(spec) -> None:
+    """A file may hand on what another one defines, also under another name, or all of its arms."""
+    spec("experiment = small(name='base')\narms = sweep(experiment, {'base.seed': (1, 2)})", "base.py")
+    for text in (
+        "from base import experiment",
+        "import base\nexperiment = base.experiment",
+        "from base import experiment as mine",
+        "from base import experiment, arms",
+    ):
+        assert load_spec(spec(text))[0].name == "base"
+        assert every("spec.py") == ["spec.py"]
+        assert load_all("spec.py")[0] == []
+    assert len(load_arms(spec("from base import arms"))[0]) == len(every("spec.py")) == 2
+
+
+def test_the_only_one_of_a_files_own_stands_for_it(spec) -> None:
+    """As its lock does, whatever is imported beside it under another name."""
+    spec("experiment = small(name='base')", "base.py")
+    reference = spec("from base import experiment as base\narm = base.replace(name='arm')")
+    assert load_spec(reference)[0].name == "arm"
+    assert every(reference) == [name for name, _ in load_all(reference)[0]] == ["spec.py"]
 
 
 def test_a_file_without_an_experiment(spec) -> None:

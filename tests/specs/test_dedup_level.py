@@ -8,7 +8,8 @@ import pytest
 
 from compiler.compile import compile_experiment
 from compiler.diff import diff_plans
-from compiler.load import load_spec
+from compiler.errors import UserError
+from compiler.load import load_all, load_every, load_spec
 from compiler.plan import Plan
 from ocspec import Deduplicate, Experiment
 
@@ -25,6 +26,15 @@ ARMS = {
 def loaded(arm: str) -> tuple[Experiment, Plan]:
     experiment, base = load_spec(f"{FILE}:{arm}")
     return experiment, compile_experiment(experiment, base)
+
+
+def test_the_file_is_its_arms() -> None:
+    """And not the experiment that they start from, which another file makes."""
+    names = [f"{FILE}:{arm}" for arm in ARMS]
+    assert [name for name, _ in load_all(str(FILE))[0]] == [name for name, _ in load_every(str(FILE))[0]] == names
+    with pytest.raises(UserError, match=r"the file has its own \(file_level, repository_level, chunk_level, ") as error:
+        load_spec(str(FILE))
+    assert all(name in error.value.fix for name in names)
 
 
 @pytest.mark.parametrize("arm", ARMS)

@@ -62,6 +62,32 @@ def test_many_specs_each_under_its_name_and_lines_are_named_from_here(ocspec, sp
     assert "more/broken.py:2: error: " in result.out
 
 
+def test_a_file_is_all_experiments_that_it_defines(ocspec, spec: Path) -> None:
+    """Also where it imports what they start from: an arm that nobody names is checked, and one in a tuple."""
+    Path("arms.py").write_text(
+        "from tiny import experiment\n"
+        "from ocspec import edit, sweep\n"
+        "good = experiment.replace(name='good')\n"
+        "bad = edit(good, {'name': 'bad', 'curriculum.stages.pretrain.micro_batch': 3})\n"
+        "swept = sweep(good, {'pretrain.seed': (1, 2)})\n"
+    )
+    result = ocspec("check", "arms.py", "tiny.py")
+    assert result.code == 3, result.out
+    assert [line.split(":")[:2] for line in result.out.splitlines() if not line.startswith(" ")] == [
+        ["arms.py", "good (good)"],
+        ["arms.py", "bad (bad)"],
+        ["arms.py", "swept (good-seed_1)"],
+        ["arms.py", "swept (good-seed_2)"],
+        ["tiny.py (tiny)", " 0 errors, 0 warnings"],
+    ]
+    assert "error OC006" in result.out
+    specs = json.loads(ocspec("check", "arms.py", "--json").out)["specs"]
+    assert [one["spec"] for one in specs] == ["arms.py:good", "arms.py:bad", "arms.py:swept", "arms.py:swept"]
+    assert ocspec("check", "arms.py:good").out == "arms.py:good (good): 0 errors, 0 warnings\n"
+    Path("again.py").write_text("from tiny import experiment\n")
+    assert ocspec("check", "again.py").out == "again.py (tiny): 0 errors, 0 warnings\n"
+
+
 def test_findings_as_json(ocspec, spec: Path) -> None:
     change(spec, COLLIDING)
     found = json.loads(ocspec("check", str(spec), "--json").out)

@@ -53,6 +53,23 @@ def test_a_spec_error_outside_of_loading_is_listed_too(ocspec, monkeypatch) -> N
     assert result.err.count("error: ") == 2
 
 
+@pytest.mark.parametrize(
+    "verb", [["compile"], ["plan"], ["run"], ["diff", "tiny.py"], ["compile", "--sweep=shards=1,2"]]
+)
+def test_an_imported_experiment_is_not_taken_for_the_files_own(ocspec, spec: Path, verb: list[str]) -> None:
+    """One message with the names to choose from; nothing is written."""
+    Path("arms.py").write_text(
+        "from tiny import experiment\none = experiment.replace(name='one')\ntwo = experiment.replace(name='two')\n"
+    )
+    result = ocspec(*verb, "arms.py")
+    assert (result.code, result.out) == (1, "")
+    assert result.err == (
+        "error: arms.py: `experiment` is of another file there, and the file has its own (one, two)\n"
+        "  fix: name one: arms.py:one, arms.py:two; or the other file's: arms.py:experiment\n"
+    )
+    assert not Path("build").exists()
+
+
 def test_nothing_compiled_yet_says_what_to_do(ocspec, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     for verb in ("submit", "status", "plan", "report"):
