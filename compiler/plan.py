@@ -6,6 +6,7 @@ name, so the same spec gives the same bytes anywhere.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
@@ -251,8 +252,25 @@ def dumps(plan: Plan) -> str:
     """
     data = CONVERTER.unstructure(plan, Plan)
     data["shared"] = _take_out(data["tasks"])
-    lines = [f"{json.dumps(name)}: {_lines(value)}" for name, value in data.items()]
-    return "{\n" + ",\n".join(lines) + "\n}\n"
+    return seal(data)
+
+
+DIGEST = ',\n"digest": '
+
+
+def seal(data: Mapping[str, Any]) -> str:
+    """A plan's JSON, closed by the SHA-256 of all before it.
+
+    Names of tasks are those of what they do: a plan that was edited would give what it makes the names of something
+    else, and who compiles that finds it built.
+    """
+    lines = [f"{json.dumps(name)}: {_lines(value)}" for name, value in data.items() if name != "digest"]
+    body = "{\n" + ",\n".join(lines)
+    return f'{body}{DIGEST}"{_digest(body)}"\n}}\n'
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode(errors="surrogatepass")).hexdigest()
 
 
 def _lines(value: Any) -> str:
@@ -308,11 +326,17 @@ def loads(text: str, where: str = "plan") -> Plan:
         version = data.get("format_version") if isinstance(data, dict) else None
         if version is None:
             raise UserError("not a plan (no format_version)", where=where, fix="compile the spec again")
-        if version != FORMAT_VERSION:
+        if type(version) is not int or version != FORMAT_VERSION:
             raise UserError(
-                f"format_version is {version}, this ocspec reads {FORMAT_VERSION}",
+                f"format_version is {version!r}, this ocspec reads {FORMAT_VERSION}",
                 where=where,
                 fix="compile the spec again",
+            )
+        if data.pop("digest", None) != _digest(text.rpartition(DIGEST)[0]):
+            raise UserError(
+                "it is not as it was compiled: edited by hand, cut or damaged",
+                where=where,
+                fix="compile the spec again; what it should say otherwise is said in the spec, or by --set",
             )
         _put_back(data)
         return CONVERTER.structure(data, Plan)
@@ -321,6 +345,8 @@ def loads(text: str, where: str = "plan") -> Plan:
         what = "; ".join(problems[:3]) + ("; ..." if len(problems) > 3 else "")
     except (ValueError, TypeError) as error:
         what = str(error)
+    except RecursionError:
+        what = "brackets in brackets in brackets"
     except (AttributeError, LookupError):
         what = "its tasks, or what they share, are not there"
     raise UserError(f"not a plan ({what})", where=where, fix="compile the spec again")

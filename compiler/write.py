@@ -27,8 +27,10 @@ LATEST = ".latest"  # no experiment can be called so
 def write_plan(plan: Plan, out: Path, base: Path, profile: Profile, elsewhere: Collection[str] = frozenset()) -> Path:
     """Write everything below `out`; returns the path of plan.json.
 
-    Tasks of which the fingerprint is `elsewhere` are in plan.json and have no files beside it.
+    Tasks of which the fingerprint is `elsewhere` are in plan.json and have no files beside it. Raises UserError where
+    `out` holds what is somebody else's and would be replaced.
     """
+    _refuse_what_is_not_ours(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with _aside(out, _generated(plan, profile, elsewhere)) as asides:
@@ -41,6 +43,18 @@ def write_plan(plan: Plan, out: Path, base: Path, profile: Profile, elsewhere: C
         raise UserError(
             f"the plan cannot be written ({error.strerror})", where=str(out), fix="choose another --out"
         ) from None
+
+
+def _refuse_what_is_not_ours(out: Path) -> None:
+    """Directories that would be replaced where no plan ever was."""
+    if not (out / plans.PLAN_FILE).exists():
+        for kind in GENERATED:
+            if (out / kind).exists():
+                raise UserError(
+                    f"{kind} is there already, of no plan; {', '.join(GENERATED)} of a plan would replace it",
+                    where=str(out),
+                    fix="choose another --out",
+                )
 
 
 def remember_latest(plan: Path, build: Path) -> None:

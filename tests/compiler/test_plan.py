@@ -21,7 +21,7 @@ from compiler.canonical import fingerprint
 from compiler.compile import compile_experiment
 from compiler.errors import UserError
 from compiler.load import load_spec
-from compiler.plan import PLAN_FILE, Plan, _take_out, dumps, load, loads, save
+from compiler.plan import PLAN_FILE, Plan, _take_out, dumps, load, loads, save, seal
 
 SPECS = Path(__file__).parents[2] / "specs"
 SHIPPED = (
@@ -136,13 +136,13 @@ def test_how_the_spec_is_reached_does_not_matter(tmp_path: Path, mini_plan: Plan
 
 
 def changed(plan: Plan, **values: Any) -> str:
-    return json.dumps({**json.loads(dumps(plan)), **values})
+    return seal({**json.loads(dumps(plan)), **values})
 
 
 def with_operator(plan: Plan, **values: Any) -> str:
     data = json.loads(dumps(plan))
     data["tasks"][0]["op"].update(values)
-    return json.dumps(data)
+    return seal(data)
 
 
 def test_another_format_is_refused(mini_plan: Plan) -> None:
@@ -162,7 +162,7 @@ def test_an_unknown_operator_is_refused_by_name(mini_plan: Plan, values: dict[st
         loads(with_operator(mini_plan, **values))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '"plan"', "{}", '{"format_version": 2}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '"plan"', "{}"])
 def test_what_is_no_plan_is_refused(text: str) -> None:
     """Empty, cut, of another type or without its parts."""
     with pytest.raises(UserError, match="not a plan") as error:
@@ -183,13 +183,32 @@ def test_wrong_values_are_named_by_their_place(mini_plan: Plan) -> None:
     with pytest.raises(UserError, match=r"colour\) @ \$\.tasks\[0\]"):
         data = json.loads(dumps(mini_plan))
         data["tasks"][0]["colour"] = "red"
-        loads(json.dumps(data))
+        loads(seal(data))
     with pytest.raises(UserError, match=r"missing.* @ \$\.tasks\[0\]\.op\.source"):
         data = json.loads(dumps(mini_plan))
         del data["tasks"][0]["op"]["source"]
-        loads(json.dumps(data))
+        loads(seal(data))
     with pytest.raises(UserError, match=r"\$\.parameters"):
         loads(changed(mini_plan, parameters="many"))
+
+
+def test_a_plan_that_was_edited_is_refused(mini_plan: Plan) -> None:
+    """Whatever was changed, if only by a space: its fingerprints are no longer those of what it says."""
+    text = dumps(mini_plan)
+    assert "8000000" in text
+    for edited in (
+        text.replace("8000000", "8000001"),
+        text.replace(" ", "  ", 1),
+        text.replace('"digest"', '"digests"'),
+    ):
+        with pytest.raises(UserError, match="it is not as it was compiled: edited by hand, cut or damaged"):
+            loads(edited)
+
+
+def test_brackets_without_end_are_refused() -> None:
+    """They would be a RecursionError."""
+    with pytest.raises(UserError, match="not a plan"):
+        loads('{"a": ' + "[" * 200_000)
 
 
 def test_what_tasks_share_is_written_once_and_read_as_one(shipped: Plan) -> None:
@@ -222,7 +241,7 @@ def test_a_reference_to_nothing_is_refused(number: Any) -> None:
     )
     holder[name] = {"$shared": number}
     with pytest.raises(UserError, match="not a plan"):
-        loads(json.dumps(data))
+        loads(seal(data))
 
 
 def test_a_mapping_that_looks_like_a_reference_comes_back(mini_plan: Plan) -> None:

@@ -106,6 +106,17 @@ def test_a_killed_compile_does_not_get_in_the_way(mini_plan: Plan, tmp_path: Pat
     assert contents(tmp_path) == before
 
 
+def test_a_directory_of_somebody_else_is_not_replaced(mini_plan: Plan, tmp_path: Path) -> None:
+    """As the user's own training/ with --out . would be."""
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "mine.py").write_text("mine")
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match="training is there already, of no plan") as error:
+        write_plan(mini_plan, tmp_path, tmp_path, Profile())
+    assert error.value.where == str(tmp_path)
+    assert contents(tmp_path) == before
+
+
 def test_a_place_that_cannot_be_written(mini_plan: Plan, tmp_path: Path) -> None:
     """A file where a directory should be, or below a file."""
     (tmp_path / "file").write_text("")

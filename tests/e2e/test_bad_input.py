@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from compiler.plan import FORMAT_VERSION
+from compiler.plan import FORMAT_VERSION, seal
 from runtime.store import Store
 from tests.e2e.conftest import SPEC, TOP, Project, Result, module
 from tests.forked import Forked
@@ -614,7 +614,11 @@ PLANS: dict[str, tuple[Callable[[str], str], str]] = {
         lambda text: text.replace(f'"format_version": {FORMAT_VERSION}', '"format_version": 9'),
         f"format_version is 9, this ocspec reads {FORMAT_VERSION}",
     ),
-    "another operator": (lambda text: text.replace('"data.sign"', '"data.sing"'), "operator data.sing/"),
+    "another operator": (
+        lambda text: seal(json.loads(text.replace('"data.sign"', '"data.sing"'))),
+        "operator data.sing/",
+    ),
+    "edited": (lambda text: text.replace('"shards": 1', '"shards": 2', 1), "it is not as it was compiled: edited"),
 }
 
 
