@@ -1,15 +1,15 @@
 """Reviews: what was looked at when a plan was reviewed, so that what runs later is that or nothing.
 
 `review.json` beside plan.json holds the digest of the plan, what was to become of each task, the artefacts that were to
-be reused, and the digest of the lock; those of the sources are in the plan. It holds no path of a machine. It is not a
-signature: whoever can write the plan can write the review.
+be reused or that the reasons speak of, and the digest of the lock; those of the sources are in the plan. It holds no
+path of a machine. It is not a signature: whoever can write the plan can write the review.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -19,11 +19,12 @@ from compiler import lock as locks
 from compiler.errors import UserError
 from compiler.files import write_atomically
 from compiler.plan import Plan
-from runtime.reasons import RUNS, Action, Outlook
+from runtime.inventory import manifest_of
+from runtime.reasons import RUNS, Action, Outlook, outlook
 from runtime.run import moved_sources
 from runtime.store import Store
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 REVIEW_FILE = "review.json"
 MOST_NAMED = 4
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
@@ -32,11 +33,15 @@ AGAIN = "look at what it is now: `ocspec plan SPEC --out DIR`, then submit that"
 
 @attrs.frozen(kw_only=True)
 class ReviewedTask:
-    """What was to become of a task; `key` and `digest` are those of the artefact that was to be reused."""
+    """What was to become of a task; `key` and `digest` are those of the artefact that was to be reused.
+
+    `compared` is the key of the artefact that the reason to run was found against, where one was there.
+    """
 
     action: Action
     key: str | None = None
     digest: str | None = None
+    compared: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -124,7 +129,10 @@ def moved(review: Review, plan: Plan, file: Path, base: Path, store: Store) -> l
     if _digest_of(file) != review.plan:  # what it says of its tasks need not be of these
         what = f"{file.name} is not the one that was reviewed ({review.plan[:16]} -> {_digest_of(file)[:16]})"
         return [UserError(what, where=str(file), fix="compile and review it again: `ocspec plan SPEC --out DIR`")]
-    found = [_sources(plan, base), _artefacts(review, store), _lock(review, base)]
+    if review.tasks.keys() != {task.id for task in plan.tasks}:
+        what = "the review beside the plan cannot be read: it speaks of other tasks than the plan"
+        return [UserError(what, where=str(file.with_name(REVIEW_FILE)), fix=AGAIN)]
+    found = [_sources(plan, base), _work(review, plan, store), _lock(review, base)]
     return [problem for problem in found if problem is not None]
 
 
@@ -136,7 +144,8 @@ def here_already(review: Review, plan: Plan, store: Store) -> list[str]:
 
 def _reviewed(one: Outlook) -> ReviewedTask:
     if one.artifact is None:
-        return ReviewedTask(action=one.action)
+        gone = one.reason.code in {"artefact_missing", "artefact_damaged"}
+        return ReviewedTask(action=one.action, compared=None if gone else one.reason.key)
     return ReviewedTask(action=one.action, key=one.artifact.manifest["key"], digest=one.artifact.manifest["digest"])
 
 
@@ -149,20 +158,47 @@ def _sources(plan: Plan, base: Path) -> UserError | None:
     return UserError(what, where=str(base), fix=f"put the data back, or {AGAIN}")
 
 
-def _artefacts(review: Review, store: Store) -> UserError | None:
-    problems = []
-    for name, task in review.tasks.items():
-        if task.key is None:
-            continue
-        there = store.artifact(task.key)
-        if there is None:
-            problems.append(f"{name} (gone, {task.key[:16]})")
-        elif there.manifest["digest"] != task.digest:
-            problems.append(f"{name} (other content, {str(task.digest)[:16]} -> {there.manifest['digest'][:16]})")
+def _work(review: Review, plan: Plan, store: Store) -> UserError | None:
+    """Of all tasks that would do more than was reviewed, or something else: less, as some are built since, is fine."""
+    now = {one.task.id: one for one in outlook(plan, store)}
+    found = {name: _departs(name, review, now, store) for name in review.tasks}
+    problems = [f"{name} ({said})" for name, said in found.items() if said]
     if not problems:
         return None
-    what = f"{_counted(len(problems), 'artefact')} not in the store that the plan was to reuse: {_few(problems)}"
+    would = "task would" if len(problems) == 1 else "tasks would"
+    what = f"in this store {len(problems)} {would} not do what was reviewed: {_few(problems)}"
     return UserError(what, where=str(store.root), fix=f"name the store that was reviewed with --store, or {AGAIN}")
+
+
+def _departs(name: str, review: Review, now: Mapping[str, Outlook], store: Store) -> str | None:
+    """What was reviewed and what it is now, None where that is no more work and of the same artefacts."""
+    was, is_ = review.tasks[name], now[name]
+    if was.action not in RUNS:
+        return _departs_from_reuse(was, is_, store)
+    if not is_.runs:  # built since
+        return None
+    if is_.action == "new" != was.action or (was.action == "may cut off" and _may_no_more(is_, review, now)):
+        return f"{was.action} -> {is_.action}"
+    if was.compared is not None and manifest_of(store, was.compared) is None:
+        return f"{was.action}, {was.compared[:16]} that it was compared with is gone"
+    return None
+
+
+def _departs_from_reuse(was: ReviewedTask, is_: Outlook, store: Store) -> str | None:
+    if is_.artifact is None:
+        gone = f", {was.key[:16]} is gone" if was.key and manifest_of(store, was.key) is None else ""
+        return f"{was.action} -> {is_.action}{gone}"
+    digest = str(is_.artifact.manifest["digest"])
+    return None if digest == was.digest else f"{was.action}, other content: {str(was.digest)[:16]} -> {digest[:16]}"
+
+
+def _may_no_more(is_: Outlook, review: Review, now: Mapping[str, Outlook]) -> bool:
+    """Whether a task has to run that might have been cut off, though nothing came out since that it reads.
+
+    Where something did, and not as it was before, to run is one of the two things that were reviewed.
+    """
+    came = [name for name in is_.task.upstream if review.tasks[name].action in RUNS and not now[name].runs]
+    return is_.action != "may cut off" and not came
 
 
 def _lock(review: Review, base: Path) -> UserError | None:

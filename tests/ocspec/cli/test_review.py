@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import shutil
+from collections import Counter
 from pathlib import Path
 
+import attrs
 import pytest
 
+from compiler import plan as plans
 from compiler.lock import HEAD
+from runtime.dispatch.inline import InlineDispatcher
+from runtime.journal import Journal
+from runtime.reasons import outlook
+from runtime.run import run_plan
 from runtime.store import Store
 
 from .test_plan import edit
@@ -45,6 +54,13 @@ def artefact(task: str) -> Path:
     return found.path
 
 
+def artefact_of(task: str, store: Path) -> Path:
+    """The directory of the one artefact that tasks of a name made."""
+    manifests = [(path, json.loads(path.read_text())) for path in store.glob("artifacts/*/manifest.json")]
+    (found,) = [path.parent for path, manifest in manifests if manifest["task"] == task]
+    return found
+
+
 def test_it_writes_all_that_compile_writes_and_the_review(ocspec, reviewed: Path) -> None:
     assert ocspec("compile", "tiny.py", "--out", "build/compiled").code == 0
     written = {str(path.relative_to(reviewed)): path.read_bytes() for path in reviewed.rglob("*") if path.is_file()}
@@ -53,7 +69,9 @@ def test_it_writes_all_that_compile_writes_and_the_review(ocspec, reviewed: Path
     assert written == {
         str(path.relative_to(compiled)): path.read_bytes() for path in compiled.rglob("*") if path.is_file()
     }
-    assert review["tasks"]["anneal/train"] == {"action": "rebuild", "key": None, "digest": None}
+    rebuilt = review["tasks"]["anneal/train"]
+    assert (rebuilt["action"], rebuilt["key"], rebuilt["digest"]) == ("rebuild", None, None)
+    assert Path(f".ocspec/artifacts/{rebuilt['compared']}").is_dir()
     assert review["tasks"]["code/sign"]["action"] == "reuse"
     assert artefact("code/sign").name == review["tasks"]["code/sign"]["key"]
     assert "sources" not in review, "they are in plan.json, whose digest is in it"
@@ -75,9 +93,10 @@ def test_what_was_reviewed_runs_and_can_go_on(ocspec, reviewed: Path) -> None:
     )
 
 
-def test_a_plan_that_was_edited_is_refused(ocspec, reviewed: Path) -> None:
-    file = reviewed / "plan.json"
-    file.write_text(file.read_text().replace('"shards": 1', '"shards": 2', 1))
+def test_another_plan_is_refused(ocspec, reviewed: Path) -> None:
+    edit("Decay(end=2e-5)", "Decay(end=3e-5)")
+    assert ocspec("compile", "tiny.py", "--out", "build/other").code == 0
+    shutil.copy("build/other/plan.json", reviewed)
     said = refused(ocspec)
     assert said.count("error: ") == 1
     assert "plan.json is not the one that was reviewed (" in said
@@ -97,14 +116,85 @@ def test_an_artefact_that_is_gone_is_refused(ocspec, reviewed: Path) -> None:
     forget(Path.cwd(), "pretrain/train", "code/pack")
     said = refused(ocspec, "--dry-run")
     assert said.count("error: ") == 1
-    assert "2 artefacts are not in the store that the plan was to reuse: code/pack (gone, " in said
-    assert "pretrain/train (gone, " in said
+    assert re.search(
+        r"in this store 2 tasks would not do what was reviewed: code/pack \(reuse -> rebuild, [0-9a-f]{16} is gone\), "
+        r"pretrain/train \(reuse -> rebuild, [0-9a-f]{16} is gone\)\n",
+        said,
+    )
 
 
 def test_another_store_is_refused(ocspec, reviewed: Path) -> None:
     said = refused(ocspec, "--store", "other")
-    assert "12 artefacts are not in the store that the plan was to reuse: " in said
-    assert "and 8 more" in said and "name the store that was reviewed with --store" in said
+    assert said.count("error: ") == 1
+    assert "in this store 14 tasks would not do what was reviewed: code/sign (reuse -> new, " in said
+    assert "and 10 more" in said and "name the store that was reviewed with --store" in said
+
+
+@pytest.fixture
+def all_changed(ocspec, built: Path) -> Path:
+    """A first task that is to be built again, into less, reviewed over the finished run: nothing is reused."""
+    edit('languages=("python",)', 'languages=("python",), max_bytes=20_000')
+    assert ocspec("plan", "tiny.py", "--out", REVIEWED).code == 0
+    tasks = json.loads(Path(REVIEWED, "review.json").read_text())["tasks"]
+    counts = Counter(task["action"] for task in tasks.values())
+    assert counts == {"rebuild": 1, "may cut off": 13}, counts
+    return Path(REVIEWED)
+
+
+def test_where_nothing_was_to_be_reused_another_store_is_refused_too(ocspec, all_changed: Path) -> None:
+    """By `run` as by `submit`; where it was reviewed it runs."""
+    said = refused(ocspec, "--store", "other")
+    assert (
+        "in this store 14 tasks would not do what was reviewed: code/sign (rebuild -> new), "
+        "code/hold-out (may cut off -> new), "
+    ) in said
+    assert "name the store that was reviewed with --store, or look at what it is now: `ocspec plan " in said
+    result = ocspec("run", "tiny.py", "--out", REVIEWED, "--store", "other")
+    assert result.code == 1 and "in this store 14 tasks would not do" in result.err
+    assert ocspec("submit", REVIEWED, "--dry-run").code == 0
+
+
+def test_what_ran_before_it_stopped_settles_what_may_be_cut_off(ocspec, all_changed: Path) -> None:
+    """Its input came out otherwise, so it has to run: that is what was reviewed."""
+    plan, store = plans.load(all_changed / "plan.json"), Store(Path(".ocspec").resolve())
+    file = (all_changed / "plan.json").resolve()
+    first = attrs.evolve(plan, tasks=plan.tasks[:1])
+    run_plan(first, store, InlineDispatcher(file, store.root), Journal(Path("elsewhere")), lambda _: None)
+    now = {one.task.id: one.action for one in outlook(plan, store)}
+    assert (now["code/sign"], now["code/hold-out"]) == ("reuse", "rebuild")
+    result = ocspec("submit", REVIEWED, "--dry-run")
+    assert result.code == 0, result.err
+    assert "1 task that was to run when the plan was reviewed, built since: code/sign\n" in result.err
+
+
+def test_what_may_be_cut_off_no_more_is_refused(ocspec, all_changed: Path) -> None:
+    """Nothing came out since, but what its result would have been compared with is of another operator, or is gone."""
+    file = artefact_of("code/refine", Path(".ocspec")) / "manifest.json"
+    manifest = json.loads(file.read_text())
+    other = json.loads((artefact_of("code/pack", Path(".ocspec")) / "manifest.json").read_text())
+    file.write_text(json.dumps({**manifest, "preimage": other["preimage"]}))
+    assert "1 task would not do what was reviewed: code/refine (may cut off -> rebuild)\n" in refused(ocspec)
+    forget(Path.cwd(), "code/refine")
+    assert "1 task would not do what was reviewed: code/refine (may cut off -> new)\n" in refused(ocspec)
+
+
+def test_a_past_that_is_another_is_refused(ocspec, all_changed: Path) -> None:
+    """It would run all the same, but for a reason that nobody reviewed."""
+    made = artefact_of("code/sign", Path(".ocspec"))
+    manifest = json.loads((made / "manifest.json").read_text())
+    shutil.move(made, made.with_name("f" * 64))
+    (made.with_name("f" * 64) / "manifest.json").write_text(json.dumps({**manifest, "key": "f" * 64}))
+    said = refused(ocspec)
+    assert (
+        f"1 task would not do what was reviewed: code/sign (rebuild, {made.name[:16]} that it was compared with" in said
+    )
+
+
+def test_less_than_was_reviewed_is_fine(ocspec, built: Path) -> None:
+    """All new in an empty store, then submitted to one where it is built."""
+    assert ocspec("plan", "tiny.py", "--out", REVIEWED, "--store", "empty").code == 0
+    result = ocspec("submit", REVIEWED)
+    assert result.out.startswith("0 ran, 14 reused"), result.err
 
 
 def test_an_artefact_of_other_content_is_refused(ocspec, reviewed: Path) -> None:
@@ -113,7 +203,7 @@ def test_an_artefact_of_other_content_is_refused(ocspec, reviewed: Path) -> None
     manifest = json.loads(file.read_text())
     file.write_text(json.dumps({**manifest, "digest": "0" * 64}))
     said = refused(ocspec)
-    assert "1 artefact is not in the store that the plan was to reuse: code/pack (other content, " in said
+    assert "1 task would not do what was reviewed: code/pack (reuse, other content: " in said
     assert "-> 0000000000000000)" in said
 
 
@@ -177,12 +267,17 @@ def test_each_kind_is_one_message(ocspec, reviewed: Path) -> None:
     [
         ("{", "it is damaged"),
         ("[]", "it is damaged"),
-        ('{"format_version": 2}', "it is damaged"),
-        ('{"format_version": 99}', "its format_version is 99, this ocspec reads 2"),
+        ('{"format_version": 3}', "it is damaged"),
+        (
+            '{"format_version": 3, "experiment": "tiny", "plan": "PLAN", "tasks": {}}',
+            "it speaks of other tasks than the plan",
+        ),
+        ('{"format_version": 99}', "its format_version is 99, this ocspec reads 3"),
     ],
 )
 def test_a_review_that_cannot_be_read_is_refused(ocspec, reviewed: Path, text: str, what: str) -> None:
-    (reviewed / "review.json").write_text(text)
+    digest = hashlib.sha256((reviewed / "plan.json").read_bytes()).hexdigest()
+    (reviewed / "review.json").write_text(text.replace("PLAN", digest))
     assert f"the review beside the plan cannot be read: {what}" in refused(ocspec)
 
 
@@ -204,4 +299,4 @@ def test_a_compiled_plan_can_be_reviewed_as_it_is(ocspec, built: Path) -> None:
         assert ocspec("submit", out).out.startswith("0 ran, 14 reused")
     shutil.rmtree(".ocspec")
     result = ocspec("submit", "build/copy")
-    assert result.code == 1 and "14 artefacts are not in the store" in result.err
+    assert result.code == 1 and "in this store 14 tasks would not do what was reviewed" in result.err
