@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -221,8 +222,8 @@ def _elsewhere(module: ModuleType) -> frozenset[int]:
     mine = {id(value) for value in vars(module).values() if isinstance(value, Experiment) or _group(value)}
     others = [one for one in list(sys.modules.values()) if one is not module and issubclass(type(one), ModuleType)]
     # Not vars(other): a module that is loaded at its first use would be loaded.
-    names = (list(object.__getattribute__(other, "__dict__").values()) for other in others)
-    return frozenset(mine & {id(value) for values in names for value in values})
+    values = chain.from_iterable(list(object.__getattribute__(other, "__dict__").values()) for other in others)
+    return frozenset(mine.intersection(map(id, values)))
 
 
 def _run(path: Path, revision: Export | None) -> tuple[ModuleType, frozenset[int]]:
