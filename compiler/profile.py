@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -26,6 +27,8 @@ from compiler.plan import TaskClass
 from compiler.profile_check import problems
 
 TASK_CLASSES: tuple[TaskClass, ...] = get_args(TaskClass)
+KEYS = ("profile", "profiles", "rules")
+"""What settings hold: the profile without --profile, all of them, and severities (`compiler.rules.settings`)."""
 
 
 @attrs.frozen(kw_only=True)
@@ -254,17 +257,51 @@ def _converter() -> cattrs.Converter:
 
 
 def _settings(start: Path) -> tuple[Path | None, dict[str, Any]]:
-    """The nearest settings file upward and its ocspec table."""
+    """The nearest settings file upward and its ocspec table; UserErrors for all keys of that which nothing reads."""
     start = start.resolve()
     for directory in (start, *start.parents):
         own, project = directory / "ocspec.toml", directory / "pyproject.toml"
         if own.is_file():
-            return own, _toml(own)
+            return own, _known(_toml(own), own)
         if project.is_file():
             tool = _table(_toml(project).get("tool", {}), "tool", project)
             if "ocspec" in tool:
-                return project, _table(tool["ocspec"], "tool.ocspec", project)
+                return project, _known(_table(tool["ocspec"], "tool.ocspec", project), project, r"tool\.ocspec\.")
     return None, {}
+
+
+def _known(table: dict[str, Any], file: Path, prefix: str = "") -> dict[str, Any]:
+    """The table, if something reads every key of it; `prefix` is what stands before them in headings, a pattern."""
+    wrong = [
+        UserError(f"nothing reads {key!r}", where=place_of(file, _entry(key, prefix)), fix=_belongs(key))
+        for key in table
+        if key not in KEYS
+    ]
+    if wrong:
+        raise wrong[0] if len(wrong) == 1 else UserErrors(wrong)
+    return table
+
+
+def _entry(key: str, prefix: str) -> str:
+    """A pattern of the lines that a key begins in: a heading with it or with a part of it, or a value."""
+    name = rf"""["']?{re.escape(key)}["']?\s*"""
+    return rf"^\s*(\[\[?\s*{prefix}{name}[].]|{name}[=.])"
+
+
+def _belongs(key: str) -> str:
+    """Where a key has its place, or what was meant by it."""
+    if key in {field.name for field in attrs.fields(Profile) if field.name != "name"}:
+        return "put it below [profiles.NAME]"
+    if re.fullmatch(r"OC\d+", key):
+        return "put it below [rules]"
+    return f"{_hint(key, KEYS)}there are: {', '.join(KEYS)}"
+
+
+def place_of(file: Path, entry: str) -> str:
+    """file:line of the first line with such an entry, a pattern; the file alone where the line cannot be told."""
+    shown = os.path.relpath(file) if file.is_relative_to(Path.cwd()) else str(file)
+    lines = enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
+    return next((f"{shown}:{number}" for number, line in lines if re.search(entry, line)), shown)
 
 
 def _toml(file: Path) -> dict[str, Any]:

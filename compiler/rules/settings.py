@@ -10,7 +10,6 @@ The file is the one that profiles are looked up in. Not where a severity takes e
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any, get_args
 
 from compiler.errors import UserError, UserErrors
 from compiler.findings import Change, Setting, Severities
-from compiler.profile import settings_table
+from compiler.profile import place_of, settings_table
 from compiler.rules import RULES
 
 SETTINGS: tuple[Setting, ...] = get_args(Setting)
@@ -35,14 +34,13 @@ def load_severities(start: Path) -> Severities:
         return Severities()
     if not isinstance(given, dict):
         raise UserError(f"rules is {given!r}, not a table", where=str(file), fix="write [rules] and codes below it")
-    lines = file.read_text(encoding="utf-8").splitlines()
-    wrong = [problem for code, value in given.items() for problem in _wrong(code, value, _where(file, lines, code))]
+    wrong = [problem for code, value in given.items() for problem in _wrong(code, value, _where(file, code))]
     if wrong:
         raise UserErrors(wrong)
     defaults = {rule.code: rule.severity for rule in RULES}
     return Severities(
         tuple(
-            Change(code, defaults[code], value, _where(file, lines, code))
+            Change(code, defaults[code], value, _where(file, code))
             for code, value in sorted(given.items())
             if value != defaults[code]
         )
@@ -73,8 +71,6 @@ def _meant(code: str) -> str:
     return f"did you mean {close[0]}?" if close else "`ocspec check --list` shows all rules"
 
 
-def _where(file: Path, lines: list[str], code: str) -> str:
+def _where(file: Path, code: str) -> str:
     """file:line of a rule's entry; the file alone where the line cannot be told."""
-    entry = re.compile(rf"""["']?{re.escape(code)}["']?\s*=""")
-    shown = os.path.relpath(file) if file.is_relative_to(Path.cwd()) else str(file)
-    return next((f"{shown}:{number}" for number, line in enumerate(lines, 1) if entry.search(line)), shown)
+    return place_of(file, rf"""["']?{re.escape(code)}["']?\s*=""")

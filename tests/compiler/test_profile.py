@@ -402,3 +402,40 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserErrors) as error:
         load_profile("p", tmp_path)
     assert [problem.what for problem in error.value.problems] == ["workers is -1", "minutes is 0"]
+
+
+def test_what_nothing_reads_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table or a key that is misspelt or misplaced, all of them, each with its line and what was meant."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ocspec.toml").write_text(
+        'profiel = "local"\npartition = "gpu"\nOC006 = "off"\n\n[rule]\nOC029 = "off"\n[profile-s.x]\n[[zzz]]\n'
+    )
+    known = "there are: profile, profiles, rules"
+    with pytest.raises(UserErrors) as error:
+        default_profile(tmp_path)
+    assert str(error.value).splitlines() == [
+        "ocspec.toml:1: nothing reads 'profiel'",
+        f"  fix: did you mean 'profile'? {known}",
+        "ocspec.toml:2: nothing reads 'partition'",
+        "  fix: put it below [profiles.NAME]",
+        "ocspec.toml:3: nothing reads 'OC006'",
+        "  fix: put it below [rules]",
+        "ocspec.toml:5: nothing reads 'rule'",
+        f"  fix: did you mean 'rules'? {known}",
+        "ocspec.toml:7: nothing reads 'profile-s'",
+        f"  fix: did you mean 'profiles'? {known}",
+        "ocspec.toml:8: nothing reads 'zzz'",
+        f"  fix: {known}",
+    ]
+    for settings in ("[rule]\nOC029 = 'off'", "rule.OC029 = 'off'", "'rule' = {OC029 = 'off'}"):
+        (tmp_path / "ocspec.toml").write_text(f"\n{settings}\n")
+        error = refused("local", tmp_path)
+        assert (error.where, error.what) == ("ocspec.toml:2", "nothing reads 'rule'")
+
+
+def test_what_nothing_reads_of_a_project_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There only what is for ocspec."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text('[rule]\nx = 1\n[tool.rule]\ny = 1\n[tool.ocspec.rule]\nOC029 = "off"\n')
+    error = refused("local", tmp_path)
+    assert (error.where, error.what) == ("pyproject.toml:5", "nothing reads 'rule'")
