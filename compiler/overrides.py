@@ -42,6 +42,16 @@ def arms(experiment: Experiment, sweeps: Sequence[str], settings: Sequence[str] 
     return _checked(problems, lambda: sweep(changed, values, keep_origins=True))
 
 
+def sizes(sweeps: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    """The place of each sweep, as it is written, and how many values it gives; nothing is looked up.
+
+    >>> sizes(["pretrain.seed=1,2,3", "data.code.steps=(),(Redact(), Filter())"])
+    (('pretrain.seed', 3), ('data.code.steps', 2))
+    """
+    parts = [sweep.partition("=") for sweep in sweeps]
+    return tuple((path.strip(), len(split(text))) for path, _, text in parts)
+
+
 def delta(before: Experiment, after: Experiment, named: str | None = None) -> tuple[Delta, ...]:
     """What was set, by place. A setting that says what the spec says is none.
 

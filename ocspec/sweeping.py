@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 from ocspec.base import Origin, Problem, Spec, _calling_line, collect_problems
@@ -119,5 +119,5 @@ def _text(value: Any) -> str:
 
 def _distinct(name: str, taken: Mapping[str, Any]) -> str:
     """The name, or with a number where another arm has it."""
-    names = [name, *(f"{name[: LONGEST - 4]}-{number}" for number in range(2, len(taken) + 2))]
-    return next(one for one in names if one not in taken)
+    others = (f"{name[: LONGEST - 4]}-{number}" for number in range(2, len(taken) + 2))
+    return next(one for one in chain([name], others) if one not in taken)

@@ -8,6 +8,7 @@ a task.
 from __future__ import annotations
 
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,20 +57,21 @@ def compile_arms(args: Namespace, experiments: Sequence[Experiment], base: Path)
 def plans(args: Namespace, experiments: Sequence[Experiment], base: Path, profile: Profile) -> Iterator[Plan]:
     """The plan of every arm, in order, each checked for the profile; what several are warned of is said once.
 
-    Raises UserErrors for two of one name, and for what is wrong with settings.
+    Raises UserErrors for too many, for two of one name, and for what is wrong with settings.
     """
     from compiler.interning import Interned
     from compiler.memo import Memo
     from compiler.overrides import arms, override
 
+    overrides.count_arms(args.sweeps, args.spec, len(experiments))
     pairs = [(one, override(one, args.settings)) for one in experiments]
     made = [
         (plain, set_.name, arm)
         for plain, set_ in pairs
         for arm in (arms(plain, args.sweeps, args.settings) if args.sweeps else (set_,))
     ]
-    names = [arm.name for _, _, arm in made]
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    names = Counter(arm.name for _, _, arm in made)
+    twice = sorted(name for name, count in names.items() if count > 1)
     if twice:
         what = f"several experiments are called {', '.join(twice[:3])}"
         raise UserError(what, where=args.spec, fix="give each a name of its own: plans are known by it")

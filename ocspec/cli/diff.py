@@ -81,6 +81,7 @@ def comparisons(args: Namespace) -> Iterator[Comparison]:
     from compiler.diff_cost import diff_cost
     from ocspec.cli.diff_view import Comparison
 
+    overrides.count_arms(args.sweeps, args.b or args.a)
     profile = arguments.profile_called(args.profile)
     before = side(args.a)
     for after in _after(args):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compiler.errors import UserError
+from ocspec.cli.output import plural, say
 
 if TYPE_CHECKING:
     from compiler.memo import Memo
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from ocspec.experiment import Experiment
 
 MOST_SHOWN = 8
+MOST_ARMS = 10_000
+"""Of one command. Each is a plan in a directory of its own, and names that many nobody reads."""
+MANY_ARMS = 200
+"""As many as take more than a few seconds, so that people want to know what they wait for."""
 
 
 def add_set(parser: argparse.ArgumentParser) -> None:
@@ -106,6 +112,25 @@ def refuse_of_plan(reference: str | None, settings: Sequence[str]) -> None:
     if settings:
         where = reference or "the last compiled"
         raise UserError("this is a plan, of which nothing can be set", where=where, fix="give the spec")
+
+
+def count_arms(sweeps: Sequence[str], where: str, experiments: int = 1) -> None:
+    """Say how many arms there will be where they are many. A UserError for more than a command takes; none is made."""
+    from compiler.overrides import sizes
+
+    counts = sizes(sweeps)
+    number = experiments * prod(size for _, size in counts)
+    if number < MANY_ARMS:
+        return
+    factors = [plural(experiments, "experiment")] if experiments > 1 else []
+    factors += [f"{size:,} {'' if index else 'values '}of {path}" for index, (path, size) in enumerate(counts)]
+    made_of = " x ".join(factors)
+    if number <= MOST_ARMS:
+        say(f"{number:,} arms: {made_of}")
+        return
+    what = f"{number:,} arms ({made_of}) are more than the {MOST_ARMS:,} that one command takes"
+    fix = "sweep fewer values, or fewer places at once and the others later, with --set for what is found best"
+    raise UserError(what, where=where, fix=fix if sweeps else "give the experiments several names, as FILE:NAME")
 
 
 # ---------------------------------------------------------------- how it looks

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,47 @@ def test_what_is_set_and_swept_is_refused(ocspec, spec: Path, verb: str) -> None
     assert (result.code, result.out) == (1, "")
     assert f"error: --sweep {PEAK}=1e-3,2e-3: it is set twice, by `--set pretrain.schedule.peak` too" in result.err
     assert not Path("build").exists()
+
+
+def numbers(count: int) -> str:
+    return ",".join(map(str, range(1, count + 1)))
+
+
+@pytest.mark.parametrize("verb", ["compile", "diff"])
+def test_more_arms_than_anybody_meant_are_refused_before_one_is_made(ocspec, spec: Path, verb: str) -> None:
+    """With the numbers that make them up; a thousand times a thousand would be compiled for hours."""
+    grid = ("--sweep", f"pretrain.seed={numbers(1000)}", "--sweep", f"model.num_layers={numbers(1000)}")
+    start = time.perf_counter()
+    result = ocspec(verb, str(spec), *grid)
+    assert (result.code, result.out) == (1, "")
+    assert result.err == (
+        "error: tiny.py: 1,000,000 arms (1,000 values of pretrain.seed x 1,000 of model.num_layers) are more than the"
+        " 10,000 that one command takes\n"
+        "  fix: sweep fewer values, or fewer places at once and the others later, with --set for what is found best\n"
+    )
+    assert time.perf_counter() - start < 10
+    assert not Path("build").exists()
+
+
+def test_experiments_of_a_spec_count_among_the_arms(ocspec, spec: Path) -> None:
+    with spec.open("a") as file:
+        file.write("\narms = [experiment.replace(name=f'tiny{n}') for n in range(11)]\n")
+    result = ocspec("compile", "tiny.py:arms", "--sweep", f"pretrain.seed={numbers(1000)}")
+    assert "tiny.py:arms: 11,000 arms (11 experiments x 1,000 values of pretrain.seed) are more than" in result.err
+    with spec.open("a") as file:
+        file.write("\nmore = [experiment] * 10_001\n")
+    assert "tiny.py:more: 10,001 arms (10,001 experiments) are more than" in ocspec("compile", "tiny.py:more").err
+
+
+@pytest.mark.parametrize("verb", ["compile", "diff"])
+def test_how_many_arms_there_are_is_said_at_the_start_where_they_are_many(ocspec, spec: Path, verb: str) -> None:
+    """Here none of them compiles: its data is not there. Of few arms the table says it soon enough."""
+    Path("repositories").rename("elsewhere")
+    grid = ("--sweep", f"pretrain.seed={numbers(20)}", "--sweep", f"model.num_layers={numbers(10)}")
+    lines = ocspec(verb, str(spec), *grid).err.splitlines()
+    assert lines[0] == "200 arms: 20 values of pretrain.seed x 10 of model.num_layers"
+    assert lines[1].startswith("error: ")
+    assert ocspec(verb, str(spec), *grid[:2]).err.startswith("error: ")
 
 
 def test_arms_of_a_spec_file(ocspec, spec: Path) -> None:
