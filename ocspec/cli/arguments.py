@@ -117,10 +117,17 @@ positive.__name__ = "positive number"  # argparse names the type in its message
 
 
 def store_at(path: str | None) -> Store:
-    """The store that is asked for, or the default one."""
+    """The store that is asked for, or the default one; it need not be there, but a UserError where it cannot be."""
     from runtime.store import Store
 
-    return Store(Path(path or os.environ.get("OCSPEC_STORE") or ".ocspec").resolve())
+    given = path or os.environ.get("OCSPEC_STORE") or ".ocspec"
+    whole = Path(given).resolve()
+    there = next(place for place in (whole, *whole.parents) if os.path.exists(place))
+    if not there.is_dir():
+        fix = "set OCSPEC_STORE to a directory, or give --store" if not path else "give another --store"
+        what = f"a store is a directory, and {os.path.relpath(there)} is none"
+        raise UserError(what, where=given, fix=fix)
+    return Store(whole)
 
 
 def profile_called(name: str | None) -> Profile:

@@ -78,6 +78,20 @@ def test_nothing_compiled_yet_says_what_to_do(ocspec, tmp_path: Path, monkeypatc
         assert "run `ocspec compile SPEC`" in result.err
 
 
+@pytest.mark.parametrize("verb", ["plan", "status", "submit", "report", "doctor"])
+def test_a_store_that_is_a_file_is_no_empty_store(ocspec, spec: Path, monkeypatch, verb: str) -> None:
+    """Nor is a directory below one; whoever said it, said it is."""
+    ocspec("compile", "tiny.py")
+    result = ocspec(verb, "--store", "tiny.py")
+    said = "error: {}: a store is a directory, and {} is none\n  fix: {}\n"
+    assert (result.code, result.out) == (1, "")
+    assert result.err == said.format("tiny.py", "tiny.py", "give another --store")
+    below = ocspec(verb, "--store", "tiny.py/store")
+    assert below.err == said.format("tiny.py/store", "tiny.py", "give another --store")
+    monkeypatch.setenv("OCSPEC_STORE", "tiny.py")
+    assert ocspec(verb).err == said.format("tiny.py", "tiny.py", "set OCSPEC_STORE to a directory, or give --store")
+
+
 def test_a_spec_where_a_plan_is_wanted_says_so(ocspec, spec: Path) -> None:
     result = ocspec("submit", str(spec))
     assert result.code == 1
