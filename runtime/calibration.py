@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -18,15 +18,15 @@ import attrs
 from compiler import canonical, ir
 from compiler import plan as plans
 from compiler.cost.boards import BOARDS
-from compiler.cost.calibration import COMPARABLE, Calibration, Reached
+from compiler.cost.calibration import COMPARABLE, Calibration, Known, Reached, Scored, scoring_kind
 from compiler.cost.devices import DEVICES
 from compiler.cost.estimate import MEMORY_REPEATED, REPEATED
 from compiler.cost.flops import training_flops
 from compiler.cost.flow import Flow, mean_text
-from compiler.cost.interval import Interval
+from compiler.cost.interval import UNKNOWN, Interval
 from compiler.cost.selectivity import AGAIN, LEAST_JUDGED, PACKAGE_AGAIN, Counted, judge
-from compiler.cost.time import TRAIN_STARTUP, Load, work
-from compiler.cost.walk import VERDICTS, inflow, sources_read, vocabulary
+from compiler.cost.time import TRAIN_STARTUP, Load, rate_name, scoring_flops, work
+from compiler.cost.walk import EVALUATIONS, VERDICTS, inflow, outflow, sources_read, vocabulary
 from compiler.errors import UserError
 from compiler.ir import OPERATORS
 from compiler.plan import Plan, SourceSummary
@@ -52,6 +52,8 @@ def calibration(store: Store, plan: Plan) -> Calibration:
         bytes_per_token=_hulls(past.bytes_per_token(vocabulary(plan)), REPEATED).get(ANY_LANGUAGE),
         kept=past.kept(),
         package=past.package(),
+        scored=past.scored(),
+        samples=past.samples(plan, built),
         processors=os.cpu_count(),
     )
 
@@ -98,22 +100,24 @@ class _Past:
         return cls(known, there, sources)
 
     def rates(self) -> Iterator[tuple[str, float]]:
-        """Seconds of a shard for a unit of its operator's work, of the larger tasks of each operator.
+        """Seconds of a shard for a unit of its operator's work, of the larger tasks of each `rate_name`.
 
-        Measuring a model is as slow as the model, which its units do not know: it tells no rate.
+        Measuring a model is as slow as the model, which its units do not know: that is `scored`.
         """
         found: dict[str, list[tuple[float, float]]] = {}
         for key, op in self.operators.items():
             if isinstance(op, ir.BitsPerByte | ir.Benchmark):
                 continue
             into = self.inflow(key)
-            load = Load(documents=into.documents, text=into.text, tokens=into.tokens)
+            text = self._text(key) if isinstance(op, ir.NGram) else into.text
+            load = Load(documents=into.documents, text=text, tokens=into.tokens)
             units, _ = work(op, load, self.facts[key].shards)
             if units.is_known and units.middle > 0:
-                found.setdefault(op.op_id, []).append((units.middle, self.facts[key].known.seconds or 0.0))
-        for op_id, tasks in found.items():
+                name = rate_name(op, self._vocabulary(key))
+                found.setdefault(name, []).append((units.middle, self.facts[key].known.seconds or 0.0))
+        for name, tasks in found.items():
             most = max(units for units, _ in tasks)
-            yield from ((op_id, seconds / units) for units, seconds in tasks if units >= COMPARABLE * most)
+            yield from ((name, seconds / units) for units, seconds in tasks if units >= COMPARABLE * most)
 
     def memory(self) -> Iterator[tuple[str, float]]:
         """Peaks of shards in MB, by operator."""
@@ -145,6 +149,44 @@ class _Past:
             return None
         share = flops / ((took - TRAIN_STARTUP) * DEVICES[device].peak * devices)
         return Reached(share=Interval.about(share, REPEATED), flops=flops, parameters=job.model.parameters)
+
+    def scored(self) -> dict[str, tuple[Scored, ...]]:
+        """Models that were measured, on processors: of a GPU no manifest says which it was."""
+        found: dict[str, list[Scored]] = {}
+        for key, op in self.operators.items():
+            made, told = self._checkpoint(key), self.facts[key]
+            devices = 0 if told.gpus else told.cpus * told.nodes
+            if isinstance(op, ir.BitsPerByte) and made and told.known.text_bytes and told.known.seconds and devices:
+                model, text = made.job.model, self._text(key)
+                flops = scoring_flops(model, text).high / devices
+                run = Scored(seconds=told.known.seconds, flops=flops, parameters=model.parameters)
+                found.setdefault(scoring_kind("cpu", model), []).append(run)
+        return {name: tuple(runs) for name, runs in found.items()}
+
+    def samples(self, plan: Plan, built: Mapping[str, Artifact]) -> dict[str, Known]:
+        """By fingerprint what an evaluation of the plan will measure on, where another did on the same documents."""
+        counted: dict[_Sample, Known] = {}
+        for key, op in self.operators.items():
+            known = self.facts[key].known
+            if isinstance(op, EVALUATIONS) and known.text_bytes:
+                sample = _sample(op, self.facts[key].inputs.get("documents", ()))
+                counted[sample] = Known(documents=known.documents, text_bytes=known.text_bytes)
+        found: dict[str, Known] = {}
+        for task in plan.tasks:
+            read = [item.task for item in task.inputs if item.role == "documents"]
+            if isinstance(task.op, EVALUATIONS) and all(name in built for name in read):
+                same = counted.get(_sample(task.op, [built[name].path.name for name in read]))
+                found |= {task.fingerprint: same} if same else {}
+        return found
+
+    def _checkpoint(self, key: str) -> ir.TrainOp | None:
+        """What trained the model that a task measures."""
+        made = (self.operators.get(one) for one in self.facts[key].inputs.get("checkpoint", ()))
+        return next((op for op in made if isinstance(op, ir.TrainOp)), None)
+
+    def _text(self, key: str) -> Interval:
+        text = self.facts[key].known.text_bytes
+        return UNKNOWN if text is None else Interval.exact(text)
 
     def bytes_per_token(self, vocab_size: int) -> Iterator[tuple[str, Interval]]:
         """Of texts that were encoded with a vocabulary of this size, whatever their language."""
@@ -201,11 +243,21 @@ class _Past:
         if key not in self.operators:
             return Flow()
         if key not in self.flows:
-            out = Flow().known(self.facts[key].known)
+            op = self.operators[key]
+            drawn = isinstance(op, ir.Draw | ir.DrawSamples)  # of which the operator tells more than the manifest
+            out = (outflow(op, Flow(), 0, UNKNOWN) if drawn else Flow()).known(self.facts[key].known)
             if isinstance(self.operators[key], VERDICTS):
                 out = attrs.evolve(out, text=mean_text(out.documents, self.inflow(key)))
             self.flows[key] = out
         return self.flows[key]
+
+
+_Sample = tuple[tuple[str, ...], int, int, tuple[str, ...]]
+
+
+def _sample(op: EVALUATIONS, documents: Sequence[str]) -> _Sample:
+    """What decides which text is scored: how it is chosen, and the keys of the documents that it is chosen from."""
+    return op.languages, op.max_bytes, op.seed, tuple(sorted(documents))
 
 
 def operator_of(tree: canonical.Tree) -> ir.Operator | None:

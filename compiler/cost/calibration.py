@@ -5,13 +5,15 @@ It is read from a store by `runtime.calibration`; nothing here opens a file. No 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import reduce
+from typing import TypeVar
 
 import attrs
 
 from compiler.cost.interval import Interval
 from compiler.cost.selectivity import Counted
+from compiler.trainjob import ModelShape
 
 
 @attrs.frozen(kw_only=True)
@@ -48,6 +50,32 @@ class Reached:
 
 
 @attrs.frozen(kw_only=True)
+class Scored:
+    """A model that was measured on text: seconds of the shard, and operations for one device, as `time.scoring_flops`
+    bounds those of the text that was scored.
+    """
+
+    seconds: float
+    flops: float
+    parameters: int
+
+    def again(self, flops: Interval, start: float) -> Interval:
+        """Seconds of so many operations for a device, of which up to `start` s are no work, however much there is."""
+        fixed = min(start, self.seconds)
+        shares = (flops.low / self.flops, flops.high / self.flops)
+        low, high = (self.seconds * share for share in shares)
+        return Interval(low + min(0, fixed * (1 - shares[0])), high + max(0, fixed * (1 - shares[1])))
+
+
+def scoring_kind(device: str | None, model: ModelShape) -> str:
+    """Models that score text alike but for their operations: on one device, with as many ids, in windows as long.
+
+    Ids decide how many bytes a token has, windows how often a token is read.
+    """
+    return f"{device}/{model.vocab_size}/{model.max_positions}"
+
+
+@attrs.frozen(kw_only=True)
 class Calibration:
     """Facts and rates of past runs.
 
@@ -55,7 +83,9 @@ class Calibration:
     operator's work as `time.work` counts it, by `op_id`; `memory` is the peak of a shard in MB (2^20 bytes), likewise.
     `utilization` has every whole training by device and back end ("H100/nemo", "cpu/torch").
     `bytes_per_token` is of text in any language. `kept` are shares that filters kept, by `selectivity.judge`; `package`
-    is what a fetched package holds. `processors` are those of this machine, which shards share where
+    is what a fetched package holds. `scored` has models that were measured, by `scoring_kind`, and `samples` what is
+    measured on, documents and bytes of text, by the fingerprint of a task of which the very same text was scored
+    before. `processors` are those of this machine, which shards share where
     it runs them.
     """
 
@@ -66,6 +96,8 @@ class Calibration:
     bytes_per_token: Interval | None = None
     kept: Mapping[str, Counted] = attrs.field(factory=dict)
     package: Counted | None = None
+    scored: Mapping[str, tuple[Scored, ...]] = attrs.field(factory=dict)
+    samples: Mapping[str, Known] = attrs.field(factory=dict)
     processors: int | None = None
 
     def reached(self, device: str | None, backend: str, flops: float, parameters: int) -> Interval | None:
@@ -74,12 +106,32 @@ class Calibration:
         Past runs are alike if their model had up to SIMILAR times as many parameters, or as few, and if they did at
         least COMPARABLE of the work.
         """
-        alike = [
-            past.share
-            for past in self.utilization.get(f"{device}/{backend}", ())
-            if past.flops >= COMPARABLE * flops and parameters / SIMILAR <= past.parameters <= parameters * SIMILAR
-        ]
-        return reduce(Interval.hull, alike) if alike else None
+        runs = _alike(self.utilization.get(f"{device}/{backend}", ()), flops, parameters)
+        return _hull(past.share for past in runs)
+
+    def scoring(self, device: str | None, model: ModelShape, flops: Interval, start: float) -> Interval | None:
+        """Seconds that models like this one took, were it for so many operations of a device; None where none was.
+
+        What makes them alike is as above. `start` is as of `Scored.again`.
+        """
+        runs = _alike(self.scored.get(scoring_kind(device, model), ()), flops.high, model.parameters)
+        return _hull(past.again(flops, start) for past in runs)
+
+
+Run = TypeVar("Run", Reached, Scored)
+
+
+def _alike(runs: Iterable[Run], flops: float, parameters: int) -> list[Run]:
+    return [
+        past
+        for past in runs
+        if past.flops >= COMPARABLE * flops and parameters / SIMILAR <= past.parameters <= parameters * SIMILAR
+    ]
+
+
+def _hull(found: Iterable[Interval]) -> Interval | None:
+    every = list(found)
+    return reduce(Interval.hull, every) if every else None
 
 
 PRIORS = Calibration()

@@ -22,15 +22,18 @@ from compiler.cost.size import Size
 from compiler.cost.time import (
     LOADING,
     STARTUP,
+    TRAIN_STARTUP,
     Load,
     device_of,
+    devices_of,
     model_of,
+    rate_name,
     scoring_flops,
     scoring_seconds,
     training_seconds,
     work,
 )
-from compiler.cost.walk import Step, walk
+from compiler.cost.walk import Step, vocabulary, walk
 from compiler.emit.sbatch import request, spread_devices
 from compiler.packing import pack
 from compiler.plan import Plan, Resources, Task
@@ -94,7 +97,9 @@ def estimate(
 ) -> dict[str, Estimate]:
     """What each task takes where it is run, by its id; of `wanted` ids, or of all. No profile is this machine's."""
     steps = walk(plan, calibration)
-    place = _Place(profile=profile or Profile(), calibration=calibration, model=model_of(plan.tasks))
+    place = _Place(
+        profile=profile or Profile(), calibration=calibration, model=model_of(plan.tasks), vocab=vocabulary(plan)
+    )
     asked = plan.tasks if wanted is None else [task for task in plan.tasks if task.id in wanted]
     return {task.id: _estimate(task, steps[task.id], place) for task in asked}
 
@@ -119,11 +124,14 @@ def critical_path(plan: Plan, estimates: Mapping[str, Estimate], task_ids: Itera
 
 @attrs.frozen(kw_only=True)
 class _Place:
-    """Where it runs, what is known of it, and the model that is measured; None where the plan trains none."""
+    """Where it runs, what is known of it, the model that is measured, None where the plan trains none, and ids of the
+    tokenizer.
+    """
 
     profile: Profile
     calibration: Calibration
     model: ModelShape | None
+    vocab: int
 
 
 def _estimate(task: Task, step: Step, place: _Place) -> Estimate:
@@ -135,7 +143,7 @@ def _estimate(task: Task, step: Step, place: _Place) -> Estimate:
         bytes_read=step.bytes_read.whole(),
         bytes_written=step.out.written.whole(),
         tokens=step.out.tokens.whole() if isinstance(op, WITH_TOKENS) else NOTHING,
-        flops=Interval.exact(executed_flops(op.job)) if isinstance(op, ir.TrainOp) else _scoring_flops(op, place),
+        flops=Interval.exact(executed_flops(op.job)) if isinstance(op, ir.TrainOp) else _scoring_flops(op, step, place),
         gpu_hours=hours * given.gpus,
         cpu_hours=hours * given.cpus,
         seconds=shard * _waves(task, place),
@@ -167,16 +175,26 @@ def _shard_seconds(task: Task, step: Step, place: _Place) -> Interval:
     if isinstance(op, ir.TrainOp):
         measured = calibration.reached(device, op.job.backend, training_flops(op.job), op.job.model.parameters)
         return STARTUP + training_seconds(op.job, asked, device, measured)
-    units, rate = work(
-        op, Load(documents=step.into.documents, text=step.into.text, tokens=step.into.tokens), task.shards
-    )
-    if op.op_id in calibration.rates:
-        return STARTUP + units * calibration.rates[op.op_id]
     if isinstance(op, ir.BitsPerByte) and place.model:
-        flops = scoring_flops(op, place.model).high
-        measured = calibration.reached(device, "torch", flops, place.model.parameters)
-        return STARTUP + scoring_seconds(op, asked, place.model, device, measured)
-    return STARTUP + LOADING + units * rate
+        return STARTUP + _scoring_seconds(step.out.text, asked, place.model, device, calibration)
+    text = step.out.text if isinstance(op, ir.NGram) else step.into.text
+    units, rate = work(op, Load(documents=step.into.documents, text=text, tokens=step.into.tokens), task.shards)
+    measured = calibration.rates.get(rate_name(op, place.vocab))
+    return STARTUP + (LOADING + units * rate if measured is None else units * measured)
+
+
+def _scoring_seconds(
+    text: Interval, asked: Resources, model: ModelShape, device: str | None, calibration: Calibration
+) -> Interval:
+    """What models like this one took to score, else by the speed that one like it was trained with, else a prior."""
+    flops = scoring_flops(model, text)
+    of_device = Interval(flops.high if text.is_exact else 0, flops.high) / devices_of(asked)
+    past = calibration.scoring(device, model, of_device, TRAIN_STARTUP)
+    if past is not None:
+        return past * Interval.about(1, REPEATED)
+    return scoring_seconds(
+        flops, asked, model, device, calibration.reached(device, "torch", flops.high, model.parameters)
+    )
 
 
 def _waves(task: Task, place: _Place) -> Interval:
@@ -201,10 +219,10 @@ def _turns(task: Task, settings: Settings) -> int:
     return max(map(len, jobs)) * math.ceil(len(jobs) / limit)
 
 
-def _scoring_flops(op: ir.Operator, place: _Place) -> Interval:
+def _scoring_flops(op: ir.Operator, step: Step, place: _Place) -> Interval:
     """Forward passes of an evaluation."""
     if isinstance(op, ir.BitsPerByte) and place.model:
-        return scoring_flops(op, place.model)
+        return scoring_flops(place.model, step.out.text)
     return UNKNOWN if isinstance(op, ir.Benchmark | ir.BitsPerByte) else NOTHING
 
 

@@ -96,7 +96,8 @@ def shard_seconds(
     if isinstance(op, ir.BitsPerByte):
         if model is None or not op.max_bytes:
             return None
-        whole = Interval.exact(scoring_flops(op, model).high / BYTES_A_TOKEN)  # text is there up to the limit
+        limit = Interval.exact(op.max_bytes)
+        whole = Interval.exact(scoring_flops(model, limit).high / BYTES_A_TOKEN)  # text is there up to the limit
         scoring = TRAIN_STARTUP + whole / _scoring_speed(asked, model.parameters)
         return STARTUP + scoring.middle if scoring.is_known else None
     work = measured_work(op, Load() if size is None else Load.of(size), shards)
@@ -125,41 +126,45 @@ def training_seconds(
     are for rehearsals, and take longest to load. Operations that are computed again count in full where it is slow: a
     GPU that computes whole layers again has been seen to lose less than that by it.
     """
-    fast = speed(device_of(asked, device), job.model.parameters, measured) * _devices(asked)
+    fast = speed(device_of(asked, device), job.model.parameters, measured) * devices_of(asked)
     seconds = TRAIN_STARTUP + Interval(training_flops(job), executed_flops(job)) / fast
     return seconds if asked.gpus or job.backend == "torch" else seconds.or_more()
 
 
-def scoring_flops(op: ir.BitsPerByte, model: ModelShape) -> Interval:
+def scoring_flops(model: ModelShape, text: Interval) -> Interval:
     """Forward passes, attention included, over windows of all positions that overlap by half: each token is read twice.
 
-    Counted as training's are (Chowdhery et al. 2022, appendix B), without the backward pass. Of what is read no more is
-    known than its limit, and of a token that it is a byte at least; documents shorter than a window are read once and
-    attend to less.
+    Counted as training's are (Chowdhery et al. 2022, appendix B), without the backward pass. Of `text`, in bytes, no
+    more is known than that a token is a byte at least. Documents shorter than a window are read once and attend to
+    less.
     """
-    if not op.max_bytes:
-        return UNKNOWN
-    return Interval(0, 2 * op.max_bytes * forward_per_token(model, model.max_positions))
+    return Interval(0, 2 * text.high * forward_per_token(model, model.max_positions))
 
 
 def scoring_seconds(
-    op: ir.BitsPerByte,
+    flops: Interval,
     asked: Resources,
     model: ModelShape,
     device: str | None = None,
     measured: Interval | None = None,
 ) -> Interval:
-    """Wall seconds of these passes, on devices of a type that is named or not; `measured` is as of training."""
-    return TRAIN_STARTUP + scoring_flops(op, model) / _scoring_speed(asked, model.parameters, device, measured)
+    """Wall seconds of these passes, on devices of a type that is named or not; `measured` is as of training.
+
+    The prior of processors holds as it is for training: the miniature's model reached 0.45 of CPU_FLOPS if each token
+    was read once, 0.9 if twice, 400,876 bytes at 2.7 a token in 7.8 to 9.3 s on two processors (RESULTS.md), of tokens
+    that this bound takes for a byte.
+    """
+    return TRAIN_STARTUP + flops / _scoring_speed(asked, model.parameters, device, measured)
 
 
 def _scoring_speed(
     asked: Resources, parameters: int, device: str | None = None, measured: Interval | None = None
 ) -> Interval:
-    return speed(device_of(asked, device), parameters, measured) * _devices(asked)
+    return speed(device_of(asked, device), parameters, measured) * devices_of(asked)
 
 
-def _devices(asked: Resources) -> int:
+def devices_of(asked: Resources) -> int:
+    """How many a task has of what it computes on: GPUs, or processors where it asks for none."""
     return (asked.gpus or asked.cpus) * asked.nodes
 
 
@@ -204,6 +209,16 @@ def measured_work(op: ir.Operator, load: Load, shards: int) -> Interval | None:
     return None if rate is None else load.documents * rate
 
 
+def rate_name(op: ir.Operator, vocab: int | None) -> str:
+    """Tasks with one name take as long for a unit of work: those of an operator, yardsticks with the same order alone,
+    and with a vocabulary of the same size, whose tokens are as many bytes.
+
+    >>> rate_name(ir.NGram(stage="s", order=3), 400), rate_name(ir.Encode(dataset="d"), 400)
+    ('eval.ngram/3/400', 'text.encode')
+    """
+    return f"{op.op_id}/{op.order}/{vocab}" if isinstance(op, ir.NGram) else op.op_id
+
+
 def _units(op: ir.Operator, load: Load) -> Interval:
     """What an operator whose speed was never measured works through."""
     if isinstance(op, ir.FetchPackages):
@@ -213,5 +228,5 @@ def _units(op: ir.Operator, load: Load) -> Interval:
     if isinstance(op, ir.DrawSamples):
         return Interval.exact(op.steps * op.global_batch)
     if isinstance(op, ir.NGram):
-        return load.tokens
+        return load.tokens * BYTES_A_TOKEN + load.text
     return load.text if load.text.is_known else load.documents

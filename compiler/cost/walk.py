@@ -10,12 +10,13 @@ them (runtime/data/indexed.py), a drawn sequence 16; both are exact.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import attrs
 
 from compiler import ir
-from compiler.cost.calibration import PRIORS, Calibration
+from compiler.cost.calibration import PRIORS, Calibration, Known
 from compiler.cost.flow import NO_FLOW, Flow, mean_text, together
 from compiler.cost.interval import NOTHING, UNKNOWN, Interval, total
 from compiler.cost.selectivity import judge
@@ -33,11 +34,13 @@ SMALLEST_WIDE_VOCABULARY = 65_501  # Megatron writes uint16 below it, else int32
 PAGE_ROW = 2_300  # bytes of a page without its text: taken for at most a URL of 2,048, its domain and numbers
 WORDS = 7  # of a byte of text in a table of words: at most one token, in decimal, and the space after it
 SMALL_TABLES = 100_000  # bytes at most of tables with a row for a round, and of what Parquet needs for a file
+SCORED_ROW = 300  # of a document that was scored: its id, taken for at most 280 bytes of it, and numbers
 SELECTIONS = ir.Downsample | ir.Select | ir.Decontaminate
 Languages = frozenset[str] | None
 WEB = ir.SampleWeb | ir.TrainWeb | ir.ScoreWeb | ir.ExpandWeb | ir.SettleWeb
 MIB = 1 << 20
 VERDICTS = ir.DropTwins | ir.Cluster | SELECTIONS
+EVALUATIONS = ir.BitsPerByte | ir.NGram
 
 
 @attrs.frozen(kw_only=True)
@@ -76,7 +79,10 @@ def _step(
     read, stored = sources_read(task.op, by_role, sources, ratio)
     into = inflow(task.op, by_role, read)
     facts = calibration.known.get(task.fingerprint)
-    out = outflow(task.op, into, vocab, ratio, calibration).known(facts)
+    if isinstance(task.op, EVALUATIONS):
+        out = scored(task.op, into, calibration.samples.get(task.fingerprint)).known(facts)
+    else:
+        out = outflow(task.op, into, vocab, ratio, calibration).known(facts)
     if isinstance(task.op, VERDICTS) and (facts is None or facts.text_bytes is None):
         out = attrs.evolve(out, text=mean_text(out.documents, into))
     given = total(steps[name].out.written for name in task.upstream)
@@ -140,6 +146,9 @@ def inflow(op: ir.Operator, by_role: Mapping[str, list[Flow]], read: Flow) -> Fl
         return NO_FLOW
     if isinstance(op, ir.FetchPackages | ir.ReadPairs):
         return Flow()
+    if isinstance(op, ir.NGram):  # it scores documents, and counts what stages drew, not all that they drew from
+        drawn = total(flow.tokens for role, flows in by_role.items() if role.startswith("blend") for flow in flows)
+        return attrs.evolve(together(by_role.get("documents", [Flow()])), tokens=drawn)
     if "kept" in by_role:
         return together(by_role["kept"])
     if isinstance(op, ir.ExpandWeb | ir.SettleWeb):  # every page that was scored, in the last round where several are
@@ -183,6 +192,18 @@ def outflow(op: ir.Operator, into: Flow, vocab: int, ratio: Interval, past: Cali
         width = 4 if vocab >= SMALLEST_WIDE_VOCABULARY else 2
         return attrs.evolve(into, written=into.tokens * width + into.documents * 20 + 42)
     return _trained_on(op)
+
+
+def scored(op: EVALUATIONS, into: Flow, sample: Known | None = None) -> Flow:
+    """What is measured on, and the small tables that come of it: a row for a document, a line for a language.
+
+    `sample` is the very same, counted before. Else it is some of the documents, up to a limit of bytes that the last
+    may pass, as many as there are in it at most.
+    """
+    limit = op.max_bytes or math.inf
+    chosen = Flow(documents=into.documents.at_most(limit).or_less(), text=into.text.at_most(limit).or_less())
+    chosen = attrs.evolve(chosen, tokens=NOTHING).known(sample)
+    return attrs.evolve(chosen, written=(chosen.documents * SCORED_ROW + SMALL_TABLES).or_less())
 
 
 def _judged(op: ir.Operator, into: Flow, past: Calibration) -> Flow:

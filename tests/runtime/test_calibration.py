@@ -14,12 +14,14 @@ import pytest
 
 from compiler import canonical, ir
 from compiler.compile import compile_experiment
+from compiler.cost.calibration import Calibration
 from compiler.cost.devices import DEVICES
-from compiler.cost.estimate import estimate
+from compiler.cost.estimate import Estimate, estimate
 from compiler.cost.flops import training_flops
+from compiler.cost.interval import Interval
 from compiler.cost.selectivity import judge
 from compiler.plan import Plan
-from ocspec import Batches
+from ocspec import Batches, BitsPerByte, TrainedBPE
 from runtime.calibration import calibration, device_type, operator_of
 from runtime.facts import COUNTED, Facts, device_said, known_of
 from runtime.run import Summary
@@ -109,6 +111,59 @@ def test_a_filter_that_judged_other_documents_tells_how_much_it_keeps(
     counts = bench.store.find(plan.task("code/refine").fingerprint).manifest["stats"]
     assert counts["kept"] / counts["in"] in learnt.kept[judge(refine)].documents
     assert judge(attrs.evolve(refine, redact_pii=not refine.redact_pii)) not in learnt.kept
+
+
+def measured_again(finished: Finished, **changes: object) -> tuple[Plan, dict[str, Estimate], Calibration]:
+    """The tiny experiment with another seed of pretraining, and what its store tells of that: no model is the same."""
+    bench, _, _, _ = finished
+    experiment = tiny(bench.corpus)
+    first, *others = experiment.curriculum.stages
+    curriculum = experiment.curriculum.replace(stages=(first.replace(seed=5), *others))
+    plan = compile_experiment(experiment.replace(curriculum=curriculum, **changes), bench.root)
+    learnt = calibration(bench.store, plan)
+    return plan, estimate(plan, None, learnt), learnt
+
+
+def test_evaluations_are_as_long_as_they_were_of_models_alike(finished: Finished) -> None:
+    """The same text under models of the same shape: within what is taken to come again, not more; so are n-grams."""
+    bench, before, _, _ = finished
+    plan, found, learnt = measured_again(finished)
+    took = {task.id: known_of(bench.store.find(task.fingerprint).manifest) for task in before.tasks}
+    measured = [task for task in plan.tasks if isinstance(task.op, ir.BitsPerByte)]
+    yardsticks = [task for task in plan.tasks if isinstance(task.op, ir.NGram)]
+    longest = max(took[task.id].seconds for task in measured)
+    assert len(measured) == len(yardsticks) == 3
+    for task in (*measured, *yardsticks):
+        assert task.fingerprint not in learnt.known
+        assert learnt.samples[task.fingerprint].text_bytes == took[task.id].text_bytes
+        assert took[task.id].seconds + 1 in found[task.id].seconds
+        assert took[task.id].bytes_written in found[task.id].bytes_written
+        assert found[task.id].bytes_written.is_known and found[task.id].cpu_hours.is_known
+    for task in measured:
+        assert found[task.id].seconds.high == pytest.approx(1 + longest * 1.25)
+        assert found[task.id].flops.is_known
+
+
+def test_evaluations_of_what_is_unlike_tell_nothing(finished: Finished) -> None:
+    """Another length of n-grams has no rate, another vocabulary no speed; of the latter the prior of processors holds.
+
+    Text that was never scored is no longer than its limit, or than all that there is.
+    """
+    _, found, learnt = measured_again(finished, evaluations=(BitsPerByte(ngram_order=3),))
+    assert not learnt.samples
+    assert found["pretrain/bits_per_byte"].cpu_hours.is_known
+    assert found["pretrain/bits_per_byte"].bytes_written.is_known
+    for name in ("documents", "bytes_written"):
+        one, other = (found[f"pretrain/bits_per_byte{model}"] for model in ("", "-ngram"))
+        assert getattr(one, name) == getattr(other, name)  # of the same documents
+    assert not found["pretrain/bits_per_byte-ngram"].seconds.is_known
+    _, _, of_others = measured_again(finished, tokenizer=TrainedBPE(vocab_size=390, sample_bytes=200_000))
+    model = measured_again(finished)[0].task("pretrain/train").op.job.model
+    anything = Interval(0, 1)
+    assert of_others.scoring("cpu", model, anything, 2.0) == learnt.scoring("cpu", model, anything, 2.0)
+    assert learnt.scoring("cpu", model, anything, 2.0) is not None
+    assert learnt.scoring("cpu", attrs.evolve(model, vocab_size=390), anything, 2.0) is None
+    assert learnt.scoring("H100", model, anything, 2.0) is None
 
 
 @pytest.mark.parametrize(

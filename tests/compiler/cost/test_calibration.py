@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from compiler.cost.calibration import Calibration, Reached
+from hypothesis import given
+from hypothesis.strategies import floats
+
+from compiler.cost.calibration import Calibration, Reached, Scored
 from compiler.cost.interval import Interval
 
 LARGE, PILOT = 8_000_000_000, 30_000_000
@@ -27,3 +30,17 @@ def test_all_that_are_alike_bound_it() -> None:
     runs = (reached(0.3, 1e22, LARGE), reached(0.4, 1e24, LARGE // 2), reached(0.35, 1e23, 2 * LARGE))
     learnt = Calibration(utilization={"H100/megatron": runs})
     assert learnt.reached("H100", "megatron", 1e23, LARGE) == Interval(0.3, 0.4)
+
+
+@given(start=floats(0, 2), speed=floats(1e6, 1e15), before=floats(1e6, 1e18), now=floats(1e6, 1e18), less=floats(0, 1))
+def test_other_work_takes_what_its_share_says_whatever_of_it_is_start(
+    start: float, speed: float, before: float, now: float, less: float
+) -> None:
+    """The same work takes the same; of more or less the truth lies between, also where not all of it may be done."""
+    past = Scored(seconds=start + before / speed, flops=before, parameters=1)
+    same = past.again(Interval.exact(before), 2.0)
+    assert same == Interval.exact(past.seconds)
+    found = past.again(Interval(less * now, now), 2.0)
+    for work in (now, less * now):
+        truth = start + work / speed
+        assert found.low * 0.999999 - 1e-9 <= truth <= found.high * 1.000001 + 1e-9

@@ -154,6 +154,20 @@ def test_held_out_text_is_no_longer_than_its_limit(mini_plan: Plan) -> None:
     assert slow.seconds.high > found.seconds.high
 
 
+def test_what_evaluations_write_is_bounded(mini_plan: Plan, declared: Plan) -> None:
+    """A row for each document that is scored, of which there are as many as bytes, or as there are at all."""
+    for one, documents in ((mini_plan, 400_000), (declared, 400_000)):
+        for task in one.tasks:
+            if isinstance(task.op, ir.BitsPerByte | ir.NGram):
+                assert estimate(one)[task.id].bytes_written == Interval(0, 300 * documents + 100_000)
+    task = declared.task("pretrain/bits_per_byte")
+    sample = {task.fingerprint: Known(documents=57, text_bytes=400_876)}
+    found = estimate(declared, None, Calibration(samples=sample))[task.id]
+    assert found.bytes_written == Interval(0, 300 * 57 + 100_000)
+    model = declared.task("pretrain/train").op.job.model
+    assert found.flops.high == 2 * 400_876 * forward_per_token(model, model.max_positions)  # the last goes beyond
+
+
 def test_shards_run_in_waves(declared: Plan) -> None:
     """Two of one processor each at once where there are two, one after the other where they run in one process."""
     at_once = estimate(declared, None, Calibration(processors=2))["code/sign"].seconds

@@ -146,12 +146,12 @@ def test_scoring_counts_attention_as_training_does(full_scale: dict[str, Plan]) 
     for one in full_scale.values():
         trained = one.task("pretrain/train").op.job
         model = trained.model
-        op = ir.BitsPerByte(stage="s", max_bytes=3 * model.max_positions)
+        text = Interval.exact(3 * model.max_positions)
         batches = (BatchPhase(steps=3, global_batch=1, sequence_length=model.max_positions),)
-        found = scoring_flops(op, model)
+        found = scoring_flops(model, text)
         assert found == Interval(0, 2 * training_flops(attrs.evolve(trained, batches=batches)) // 3)
         multiplying = model.parameters - (0 if model.tied_embeddings else model.vocab_size * model.hidden_size)
-        assert found.high > 2 * op.max_bytes * 2 * multiplying
+        assert found.high > 2 * text.high * 2 * multiplying
 
 
 def test_the_plan_has_it_and_no_fingerprint_does(mini: Experiment, tmp_path: Path) -> None:

@@ -161,6 +161,14 @@ def test_the_upper_bound_decides(ocspec, built: Path) -> None:
     assert ocspec("plan", "tiny.py", "--budget", raised).code == 0
 
 
+def test_what_ran_once_is_bounded_the_next_time(ocspec, built: Path) -> None:
+    """Also what was measured, of other models of the same shape."""
+    limits = ("--budget", "cpu_h=1", "--budget", "store_gb=1", "--budget", "wall_h=1", "--budget", "flops=1T")
+    result = ocspec("plan", "tiny.py", "--set", "pretrain.seed=5", *limits)
+    assert (result.code, result.err) == (0, "")
+    assert "unknown" not in " ".join(line for line in result.out.splitlines() if "bits_per_byte" in line)
+
+
 def test_what_nothing_bounds_is_over_every_budget(ocspec, spec: Path) -> None:
     """Nobody knows what the packages of an index hold before they are fetched."""
     package = f'Package(name="six", version="1.16.0", sha256="{"0" * 64}")'
