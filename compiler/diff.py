@@ -98,12 +98,21 @@ class PlanDiff:
         >>> PlanDiff(changes=(note,), tasks=()).without(["stages.*.note"]).differs
         False
         """
-        globs = [form for pattern in patterns for form in (pattern, f"*.{pattern}")]
+        globs = list(patterns)
         kept: list[Change] = []
         ignored = [*self.ignored]
         for one in self.changes:
-            (ignored if any(fnmatchcase(one.path, form) for form in globs) else kept).append(one)
+            (ignored if any(fits(pattern, one.path) for pattern in globs) else kept).append(one)
         return attrs.evolve(self, changes=tuple(kept), ignored=tuple(ignored))
+
+
+def fits(pattern: str, path: str) -> bool:
+    """Whether a shell pattern matches a path, or an end of it. Its `*` stands for dots, too.
+
+    >>> [fits("stages.*.note", path) for path in ("curriculum.stages.base.note", "curriculum.stages.note")]
+    [True, False]
+    """
+    return fnmatchcase(path, pattern) or fnmatchcase(path, f"*.{pattern}")
 
 
 def diff_plans(before: Plan, after: Plan) -> PlanDiff:
@@ -121,6 +130,20 @@ def diff_specs(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change
     The experiments' own names say which is which and are no difference.
     """
     return (change for change in _spec(before, after, "", "data") if change.path != "name")
+
+
+def places(spec: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Every place of a described spec at which a change can be, by the parts of its path; orders of children, too."""
+    return _below(spec, ())
+
+
+def _below(value: Any, parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    below = value["fields"] if _is_spec(value) else _entries(value) or {}
+    if parts and len(below) > 1 and not _is_spec(value):
+        yield (*parts[:-1], f"{parts[-1]}{ORDER}")
+    for name, one in below.items():
+        yield (*parts, name)
+        yield from _below(one, (*parts, name))
 
 
 def _spec(before: dict[str, Any], after: dict[str, Any], path: str, inherited: str) -> Iterator[Change]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 from ocspec.base import Origin, Problem, Spec, SpecError, _calling_line, _collected, collect_problems, sibling_keys
@@ -196,8 +197,11 @@ def _added(value: Any, path: str, new: Any) -> Parts | None:
 
 
 def _hint(spec: Spec, path: str) -> str:
-    """What a path was meant to be: one that is spelt alike, or that has all its parts and more between them."""
-    known = [place for place, _ in places(spec)]
+    return hint([place for place, _ in places(spec)], path)
+
+
+def hint(known: list[Parts], path: str) -> str:
+    """What a path, or a pattern of one, was meant to be: spelt alike, or with all its parts and more between them."""
     parts = tuple(path.split("."))
     meant = [place for place in known if _within(parts, place)] or _spelt_alike(parts, known)
     if not meant and parts[:-1]:
@@ -213,10 +217,15 @@ def _spelt_alike(parts: Parts, known: list[Parts], most: int = 3) -> list[Parts]
     scores = {}
     for place in known:
         pairs = list(zip(parts, place[-len(parts) :], strict=False))
-        alike = [1.0 if one == other else difflib.SequenceMatcher(None, one, other).ratio() for one, other in pairs]
+        alike = [_likeness(one, other) for one, other in pairs]
         if len(pairs) == len(parts) and min(alike) > 0.6:
             scores[place] = -sum(alike)
     return sorted(scores, key=lambda place: scores[place])[:most]
+
+
+def _likeness(written: str, known: str) -> float:
+    """From 0 to 1, which is the same, or what a pattern fits."""
+    return 1.0 if fnmatchcase(known, written) else difflib.SequenceMatcher(None, written, known).ratio()
 
 
 def _within(parts: Parts, place: Parts) -> bool:

@@ -7,13 +7,13 @@ is compiled for this, and not written.
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compiler.errors import UserError
 from ocspec.cli import arguments, exits, overrides
-from ocspec.cli.output import print_json
+from ocspec.cli.output import print_json, say_warnings
 
 if TYPE_CHECKING:
     from compiler.cost.calibration import Calibration
@@ -63,6 +63,7 @@ def run(args: Namespace) -> int:
     if args.as_function:
         return as_function(args)
     found = list(comparisons(args))
+    _warn_of_unfit(args.ignore, found)
     if args.json and not args.sweeps:
         print_json("diff", **diff_view.facts(found[0]))
     elif args.json:
@@ -88,6 +89,23 @@ def comparisons(args: Namespace) -> Iterator[Comparison]:
         diff = diff_plans(before, after).without(args.ignore)
         cost = diff_cost(diff, after, profile, _past(args, after))
         yield Comparison(before=before, after=after, diff=diff, cost=cost)
+
+
+def _warn_of_unfit(patterns: Sequence[str], found: Sequence[Comparison]) -> None:
+    """Say which patterns of --ignore fit neither a change nor a place at which there could be one."""
+    from compiler.diff import fits, places
+    from ocspec.editing import hint
+
+    changed = [change.path for one in found for change in (*one.diff.changes, *one.diff.ignored)]
+    unused = [one for one in dict.fromkeys(patterns) if not any(fits(one, path) for path in changed)]
+    if not unused:
+        return
+    specs = [found[0].before.spec, *(one.after.spec for one in found)]
+    known = list(dict.fromkeys(parts for spec in specs for parts in places(spec)))
+    for pattern in unused:
+        if not any(fits(pattern, ".".join(parts)) for parts in known):
+            what = "fits no place of either side, and leaves nothing out"
+            say_warnings(UserError(what, where=f"--ignore {pattern}", fix=hint(known, pattern)))
 
 
 def _past(args: Namespace, plan: Plan) -> Calibration:

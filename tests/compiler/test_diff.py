@@ -9,9 +9,10 @@ from typing import Any
 
 import attrs
 import pytest
+from hypothesis import given, settings
 
 from compiler.compile import compile_experiment, draft_of, plan_from
-from compiler.diff import Change, PlanDiff, diff_plans, to_json
+from compiler.diff import Change, PlanDiff, diff_plans, diff_specs, places, to_json
 from compiler.errors import UserError
 from compiler.findings import Change as Setting
 from compiler.findings import Severities
@@ -21,7 +22,8 @@ from compiler.memo import Memo
 from compiler.plan import Plan
 from compiler.rules import RULES
 from ocspec import Dataset, Experiment, MinHash, Package, Part, SpecError
-from ocspec.base import Spec, sibling_keys
+from ocspec.base import Spec, describe, sibling_keys
+from tests.ocspec.variants import experiments
 
 SPECS = Path(__file__).parents[2] / "specs"
 AFTER_PRETRAINING = {"anneal/train", "sft1/train", "sft2/train"}
@@ -452,6 +454,15 @@ def test_ignored_changes_are_counted_and_touch_what_they_touch(mini: Experiment,
         assert len(fewer.ignored) == 4 - len(left)
         assert fewer.tasks == diff.tasks
     assert to_json(diff.without(["note"]))["ignored"] == 3
+
+
+@settings(max_examples=60)
+@given(experiments, experiments)
+def test_every_change_is_at_a_place_of_one_of_the_two(one: Experiment, other: Experiment) -> None:
+    """Whatever they are; so a pattern that fits no place can fit no change."""
+    before, after = describe(one), describe(other)
+    known = {".".join(parts) for spec in (before, after) for parts in places(spec)}
+    assert {change.path for change in diff_specs(before, after)} <= known
 
 
 def test_many_ignored_changes_are_told_apart_in_one_pass() -> None:

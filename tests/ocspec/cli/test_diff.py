@@ -118,6 +118,36 @@ def test_ignored_changes_are_counted(ocspec, spec: Path) -> None:
     assert (result.code, result.out) == (0, "no difference but 1 ignored; all 14 tasks are the same\n")
 
 
+def test_a_pattern_that_fits_no_place_is_said(ocspec, spec: Path) -> None:
+    """Once for each, with what was meant; what differs is shown all the same."""
+    other = changed(spec, PEAK)
+    result = ocspec("diff", str(spec), other, "--ignore", "pretrain.sead", "--ignore", "stages.*.nte", "--ignore", "x[")
+    assert words(result.out) == words(DIFFERENCE)
+    nothing = "fits no place of either side, and leaves nothing out"
+    assert result.err.splitlines() == [
+        f"warning: --ignore pretrain.sead: {nothing}",
+        "  fix: did you mean curriculum.stages.pretrain.seed?",
+        f"warning: --ignore stages.*.nte: {nothing}",
+        "  fix: did you mean curriculum.stages.pretrain.note or curriculum.stages.anneal.note?",
+        f"warning: --ignore x[: {nothing}",
+        "  fix: write a path as `ocspec diff` shows it",
+    ]
+    assert ocspec("diff", other, "--sweep", "pretrain.seed=1,2,3", "--ignore", "sead").err.count("warning: ") == 1
+    assert json.loads(ocspec("diff", str(spec), other, "--ignore", "sead", "--json").out)["ignored"] == 0
+
+
+def test_a_pattern_that_fits_a_place_is_silent_where_nothing_changed_there(ocspec, spec: Path) -> None:
+    """A place of one of the two sides, or of one arm, is enough; an order is a place, too."""
+    again = ("evaluations=(", 'evaluations=(BitsPerByte(name="again", stages=("anneal",), max_bytes=1000), ')
+    longer = changed(spec, again)
+    for pattern in ("pretrain.seed", "stages.*.seed", "n?te", "evaluations (order)", "again.max_bytes"):
+        for sides in ((str(spec), longer), (longer, str(spec))):
+            assert ocspec("diff", *sides, "--ignore", pattern).err == "", pattern
+    schedules = "pretrain.schedule=WSD(peak=1e-3, warmup_steps=2),Cosine(peak=1e-3, warmup_steps=2, end=1e-4)"
+    assert ocspec("diff", str(spec), "--sweep", schedules, "--ignore", "pretrain.schedule.end").err == ""
+    assert "pretrain.schedule.end" in ocspec("diff", str(spec), longer, "--ignore", "pretrain.schedule.end").err
+
+
 def test_all_shows_what_is_reused_too(ocspec, spec: Path) -> None:
     other = changed(spec, PEAK)
     assert "code/sign" not in ocspec("diff", str(spec), other).out
