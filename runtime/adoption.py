@@ -41,13 +41,14 @@ class Adopted:
 def adopt(artefact: str, task: Task, plan: Plan, store: Store, journal: Journal) -> Adopted:
     """Let `task` have an artefact: a directory with a manifest, or the key or fingerprint of one in this store.
 
-    Raises UserError with all that does not fit.
+    Raises UserError with all that does not fit. A task that is built keeps what it has, whatever else would fit.
     """
-    if (built := store.find(task.fingerprint)) is not None:
-        return Adopted(artifact=built, was_there=True)
     source = _located(artefact, store)
     manifest = _manifest(source)
-    problems = [*_differences(task, manifest), *_other_inputs(task, plan, manifest, store)]
+    problems = list(_differences(task, manifest))
+    if not problems and (built := store.find(task.fingerprint)) is not None:
+        return Adopted(artifact=built, was_there=True)
+    problems += _other_inputs(task, plan, manifest, store)
     problems = problems or list(_damage(source, manifest))
     if problems:
         what = f"{manifest['task']} cannot be adopted as {task.id}: {'; '.join(problems)}"

@@ -90,12 +90,25 @@ def test_an_artefact_of_another_store_is_copied(old: tuple[Plan, Store], tmp_pat
     assert not inodes & {file.stat().st_ino for file in store.root.rglob("*") if file.is_file()}
 
 
-def test_what_is_built_is_left_alone(old: tuple[Plan, Store]) -> None:
-    """The task has its artefact."""
+def test_what_is_built_is_left_alone(old: tuple[Plan, Store], raised: Plan) -> None:
+    """The task has its artefact, whether that is the one that is offered or another one that fits."""
     plan, store = old
-    done = take(built(plan, store, "code/sign"), plan.task(TASK), plan, store)
-    assert done.was_there
-    assert done.artifact.task_id == TASK
+    assert take(built(plan, store), plan.task(TASK), plan, store).was_there
+    adopted = take(built(plan, store), raised.task(TASK), raised, store)
+    again = take(built(plan, store), raised.task(TASK), raised, store)
+    assert (adopted.was_there, again.was_there) == (False, True)
+    assert again.artifact.manifest == adopted.artifact.manifest
+
+
+def test_what_is_offered_to_a_task_that_is_built_is_looked_at(old: tuple[Plan, Store], tmp_path: Path) -> None:
+    """No key, no artefact, or one of something else: said, and not that all is as it was."""
+    plan, store = old
+    task = plan.task("code/sign")
+    for offered in ("zz", "0" * 64, str(tmp_path)):
+        with pytest.raises(UserError, match="no artefact: no directory with a manifest, no key in the store"):
+            take(offered, task, plan, store)
+    with pytest.raises(UserError, match=rf"{TASK} cannot be adopted as code/sign: it was made by data\.refine/\d"):
+        take(built(plan, store), task, plan, store)
 
 
 def test_what_does_not_fit_is_refused_in_one_message(old: tuple[Plan, Store], raised: Plan) -> None:

@@ -34,4 +34,7 @@ def test_what_does_not_fit_is_an_error(ocspec, built: Path) -> None:
     assert result.code == 1
     assert "tokenizer cannot be adopted as code/sign: it was made by text.train_bpe/1" in result.err
     assert ocspec("adopt", str(taken), "--as", "code/sing").code == 1
+    absent = ocspec("adopt", "zz", "--as", "code/sign")
+    assert (absent.code, absent.out) == (1, "")
+    assert absent.err.startswith("error: zz: no artefact: ")
     assert ocspec("adopt", str(taken)).code == 64
