@@ -1,6 +1,7 @@
 """`--budget NAME=NUMBER`: what a plan may take at most, and whether it would stay below. Not where it says so.
 
-A budget holds where the estimate's upper bound does, so one for something that nothing bounds is exceeded.
+A budget holds where the estimate's upper bound does, so one for something that nothing bounds is exceeded. Tasks that
+this version cannot run are left out: they would be refused, and never take anything.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from compiler.cost.interval import Interval
 from compiler.errors import UserError, UserErrors
 from ocspec.cli.amounts import COUNT, amount, digits
 from ocspec.cli.forecast import Forecast
-from ocspec.cli.output import one_line
+from ocspec.cli.output import one_line, plural
 
 HOUR = 3600.0
 GB = 1e9
@@ -42,8 +43,9 @@ class Kind:
     is_count: bool = False
 
     def total(self, forecast: Forecast) -> Interval:
-        """Of all tasks that would run."""
-        return self.whole(forecast) if self.whole else self.of(forecast.total)
+        """Of all tasks that would run and can."""
+        counted = forecast.runnable
+        return self.whole(counted) if self.whole else self.of(counted.total)
 
 
 KINDS = {
@@ -119,7 +121,7 @@ def _budget(text: str) -> Budget:
 
 def over(budget: Budget, forecast: Forecast) -> UserError:
     """What it takes, against what it may, and what takes most."""
-    kind, taken = budget.kind, budget.kind.total(forecast)
+    kind, taken, forecast = budget.kind, budget.kind.total(forecast), forecast.runnable
     running = [task for task in forecast.counted if not kind.of_training or task in forecast.training]
     taking = {task: kind.of(forecast.counted[task]) for task in running}
     known = {task: interval for task, interval in taking.items() if interval.is_known and interval.high}
@@ -135,6 +137,12 @@ def over(budget: Budget, forecast: Forecast) -> UserError:
         what += ", ".join(f"{one_line(task)} {_bounds(interval)}" for task, interval in dearest[:DEAREST])
     fix = f"raise it to --budget {kind.name}={rounded_up(taken.high)}" if taken.is_known else "leave it out"
     return UserError(what, fix=f"change the spec, or {fix}")
+
+
+def not_counted(forecast: Forecast) -> str:
+    """`not counted: 2 tasks that this version cannot run: a, b`, "" where there is none."""
+    tasks = forecast.refused
+    return f"not counted: {plural(len(tasks), 'task')} that this version cannot run: {_few(tasks)}" if tasks else ""
 
 
 def _few(tasks: Sequence[str]) -> str:

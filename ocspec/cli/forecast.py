@@ -14,6 +14,7 @@ from compiler.cost.interval import total as add
 from compiler.plan import Plan
 from compiler.profile import Profile
 from ocspec.cli import arguments
+from runtime.operators import missing
 from runtime.reasons import ACTIONS, Outlook, outlook
 from runtime.store import Store
 
@@ -24,6 +25,7 @@ class Forecast:
 
     Of a task that may be cut off it is not known whether it runs, so it is `counted` as "or less", and so it is in
     `total`, `wall` and `trained`. `wall` are seconds, `trained` tokens of those tasks that train, `training`.
+    `refused` are tasks among those counted that this version cannot run.
     """
 
     outlooks: tuple[Outlook, ...]
@@ -33,6 +35,13 @@ class Forecast:
     wall: Interval
     trained: Interval
     training: frozenset[str]
+    refused: tuple[str, ...] = ()
+    _without_refused: Forecast | None = None
+
+    @property
+    def runnable(self) -> Forecast:
+        """The same of the tasks that this version can run."""
+        return self._without_refused or self
 
     @property
     def counts(self) -> dict[str, int]:
@@ -60,6 +69,25 @@ def forecast(plan: Plan, store: Store, profile: Profile, calibration: Calibratio
     outlooks = outlook(plan, store)
     estimates = estimate(plan, profile, calibration)
     counted = {one.task.id: _counted(one, estimates[one.task.id]) for one in outlooks if one.runs}
+    whole = _summed(plan, profile, outlooks, estimates, counted)
+    strange = {task for tasks in missing(plan).values() for task in tasks if task in counted}
+    if not strange:
+        return whole
+    rest = {task: one for task, one in counted.items() if task not in strange}
+    return attrs.evolve(
+        whole,
+        refused=tuple(task for task in counted if task in strange),
+        without_refused=_summed(plan, profile, outlooks, estimates, rest),
+    )
+
+
+def _summed(
+    plan: Plan,
+    profile: Profile,
+    outlooks: tuple[Outlook, ...],
+    estimates: dict[str, Estimate],
+    counted: dict[str, Estimate],
+) -> Forecast:
     training = frozenset(task for task in counted if plan.task(task).resources.task_class == "train")
     return Forecast(
         outlooks=outlooks,

@@ -73,7 +73,7 @@ def add_parser(subparsers: arguments.Subparsers) -> None:
 
 def run(args: Namespace) -> int:
     """Look up every task, print what would become of it, and write the review where it is asked for."""
-    from ocspec.cli.budgets import budgets, over
+    from ocspec.cli.budgets import budgets, not_counted, over
     from ocspec.cli.forecast import forecast_for
 
     limits = budgets(args.budget)
@@ -87,6 +87,8 @@ def run(args: Namespace) -> int:
         for line in overrides.delta_lines(plan.delta):
             print(line)
         show(found, everything=args.all)
+        if limits and (left_out := not_counted(found)):
+            print(left_out)
     if exceeded:
         say_errors(*(over(limit, found) for limit in exceeded))
         if args.out:
@@ -257,6 +259,7 @@ def facts(plan: Plan, found: Forecast, limits: Sequence[Budget]) -> dict[str, An
             }
             for limit in limits
         ],
+        "not_counted": list(found.refused),
         "tasks": [outlook_facts(one, found.estimates[one.task.id]) for one in found.outlooks],
     }
 

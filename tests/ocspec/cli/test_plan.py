@@ -183,6 +183,44 @@ def test_what_nothing_bounds_is_over_every_budget(ocspec, spec: Path) -> None:
     assert "; nothing bounds " in result.err and "fix: change the spec, or leave it out" in result.err
 
 
+def test_the_budgets_of_the_guide_hold(ocspec, tmp_path: Path, monkeypatch) -> None:
+    """Its command passes on a cluster of H100s, and says what was not counted as the guide says it."""
+    root = Path(__file__).parents[3]
+    guide = (root / "docs" / "how-to" / "plan.md").read_text()
+    (command,) = re.findall(r"^ocspec (plan .* --budget .*)$", guide, re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    train = 'minutes = 1440\ngpus_per_node = 8\ndevice = "{}"\n'
+    settings = '[profiles.cluster]\ndispatch = "slurm"\nminutes = 120\n[profiles.cluster.classes.train]\n' + train
+    Path("specs").symlink_to(root / "specs")
+    for device, code in (("H100", 0), ("A100", 4)):
+        Path("ocspec.toml").write_text(settings.format(device))
+        result = ocspec(*command.split())
+        assert result.code == code, result.err
+        (line,) = (line for line in result.out.splitlines() if line.startswith("not counted: "))
+        assert line in guide.splitlines()
+
+
+def test_what_this_version_cannot_run_decides_no_budget(ocspec, spec: Path) -> None:
+    """It is named, and unknown in the plan's own total; what else takes too much is over budget as ever."""
+    edit("max_bytes=2000)", 'max_bytes=2000), HumanEval(stages=("anneal",)), MBPP(stages=("anneal",))')
+    limits = ("--budget", "gpu_h=0", "--budget", "flops=1T", "--budget", "tokens=320")
+    result = ocspec("plan", str(spec), *limits)
+    assert result.code == 0 and "error" not in result.err
+    assert re.search(r"^  FLOPs +>= ", result.out, re.MULTILINE)
+    assert "not counted: 2 tasks that this version cannot run: anneal/humaneval, anneal/mbpp\n" in result.out
+    assert "not counted" not in ocspec("plan", str(spec)).out
+    found = json.loads(ocspec("plan", str(spec), *limits, "--json").out)
+    assert found["not_counted"] == ["anneal/humaneval", "anneal/mbpp"]
+    assert found["total"]["flops"]["high"] is None and found["total"]["gpu_hours"]["high"] is None
+    assert [limit["exceeded"] for limit in found["budgets"]] == [False] * 3
+    assert found["budgets"][0]["high"] == 0 and 0 < found["budgets"][1]["high"] < 1e12
+    over = ocspec("plan", str(spec), "--budget", "flops=1")
+    assert over.code == 4
+    (error,) = (line for line in over.err.splitlines() if line.startswith("error: "))
+    assert "humaneval" not in error and "mbpp" not in error
+    assert "; it takes more in any case; dearest: " in over.err
+
+
 @pytest.mark.parametrize(
     ("given", "what"),
     [
