@@ -12,8 +12,9 @@ from fractions import Fraction
 from typing import Any
 
 import ocspec
+from compiler.diff import diff_specs
 from compiler.errors import UserError
-from ocspec.base import Spec
+from ocspec.base import Spec, describe
 from ocspec.editing import REMOVED, Path, at, edit, edits, resolve
 from ocspec.experiment import Experiment
 
@@ -24,7 +25,9 @@ INDENT = "    "
 def as_function(name: str, before: Experiment, after: Experiment) -> str:
     """A module with one function, `name(experiment) -> Experiment`, that makes `after` of `before`.
 
-    Applied to another experiment it changes the same places, and raises SpecError where one of them is not there.
+    Applied to another experiment it changes the same places, and raises SpecError where one of them is not there. It
+    says of how many changes it is as a diff counts them: the experiment's name, and the order of what is added before
+    others, are told to `edit` and are none.
     Raises UserError for a name that is no Python name, and for objects of kinds that `ocspec` does not export.
     """
     if not name.isidentifier() or keyword.iskeyword(name):
@@ -33,7 +36,7 @@ def as_function(name: str, before: Experiment, after: Experiment) -> str:
     assert edit(before, changes) == after
     names = {"Experiment", *(["edit"] if changes else [])}
     entries = [line for path, value in changes.items() for line in _entry(before, path, value, names)]
-    count = f"{len(changes)} change{'s' * (len(changes) != 1)}"
+    number = sum(1 for _ in diff_specs(describe(before), describe(after)))
     body = [
         f"{INDENT}return edit(",
         f"{2 * INDENT}experiment,",
@@ -57,7 +60,7 @@ def as_function(name: str, before: Experiment, after: Experiment) -> str:
         "",
         "",
         f"def {name}(experiment: Experiment) -> Experiment:",
-        f'{INDENT}"""From {before.name} to {after.name}: {count}."""',
+        f'{INDENT}"""From {before.name} to {after.name}: {number:,} change{"s" * (number != 1)}."""',
         *(body if changes else [f"{INDENT}return experiment"]),
     ]
     return "\n".join(lines) + "\n"

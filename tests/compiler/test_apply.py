@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -16,10 +17,11 @@ from hypothesis import given, settings
 import ocspec
 from compiler.apply import as_function, source
 from compiler.described import kinds
+from compiler.diff import diff_specs
 from compiler.errors import UserError
 from compiler.load import load_spec
 from ocspec import REMOVED, Experiment, HumanEval, SpecError, edit
-from ocspec.base import Spec
+from ocspec.base import Spec, describe
 from tests.compiler.test_diff import EVERYTHING, PARTS
 from tests.ocspec.variants import experiments, whole
 
@@ -40,7 +42,7 @@ from ocspec import REMOVED, Experiment, HumanEval, edit
 
 
 def more(experiment: Experiment) -> Experiment:
-    """From whole to more: 6 changes."""
+    """From whole to more: 4 changes."""
     return edit(
         experiment,
         {
@@ -86,10 +88,27 @@ def test_it_leads_from_any_experiment_to_any_other(one: Experiment, other: Exper
     leads(other, one)
 
 
+def counts(before: Experiment, after: Experiment) -> None:
+    """The function says of how many changes it is as `diff` does."""
+    number = len(list(diff_specs(describe(before), describe(after))))
+    said = re.search(r"From .* to .*: (.*) changes?\.", as_function("arm", before, after))
+    assert said, "it says"
+    assert int(said[1]) == number
+
+
+@settings(max_examples=40)
+@given(experiments, experiments)
+def test_it_says_of_how_many_changes_it_is_as_diff_does(one: Experiment, other: Experiment) -> None:
+    """The name is none; nor is the order of what comes before others, which `edit` has to be told."""
+    counts(one, other)
+    counts(one, one.replace(name="another"))
+
+
 def test_between_the_experiments_that_ship() -> None:
     shipped = [load_spec(str(SPECS / name))[0] for name in SHIPPED]
     for before, after in permutations(shipped, 2):
         leads(before, after)
+        counts(before, after)
 
 
 def test_from_and_to_an_experiment_of_every_part_of_the_language(experiment_of) -> None:

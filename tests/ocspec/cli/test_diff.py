@@ -276,6 +276,16 @@ def test_the_difference_as_a_function_makes_the_arm(ocspec, spec: Path) -> None:
     assert ocspec("diff", str(spec), "--as-function", "x", "--sweep", "shards=1,2").code == 1
 
 
+def test_a_function_says_of_as_many_changes_as_diff(ocspec, spec: Path) -> None:
+    """Of a child before the others it has the order, too, and of another experiment the name."""
+    again = ("evaluations=(", 'evaluations=(BitsPerByte(name="again", stages=("anneal",), max_bytes=1000), ')
+    other = changed(spec, PEAK, again, ('name="tiny",', 'name="other",'))
+    assert ocspec("diff", str(spec), other).out.startswith("2 changes\n")
+    text = ocspec("diff", str(spec), other, "--as-function", "hotter").out
+    assert '"""From tiny to other: 2 changes."""' in text
+    assert ('"name": "other"' in text, '"evaluations (order)": ' in text) == (True, True)
+
+
 def test_what_a_function_cannot_take_is_refused(ocspec, spec: Path) -> None:
     """And not left out without a word."""
     other = changed(spec, PEAK)
