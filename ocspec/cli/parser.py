@@ -40,6 +40,7 @@ exit codes:
   3 check failed (check, lock --check)   4 over budget (plan)   5 locked
   64 usage   70 a bug in ocspec   130 interrupted   141 the output was cut off
 """
+SWEEPS = "`ocspec compile SPEC --sweep ...` writes these plans, `ocspec diff SPEC --sweep ...` compares them"
 
 
 class Parser(argparse.ArgumentParser):
@@ -86,6 +87,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     if verb and verb not in VERBS:
         parser.error(f"no verb is called {verb!r}{_hint(verb, VERBS)}")
     args, unknown = parser.parse_known_args(argv)
+    if any(word.partition("=")[0] == "--sweep" for word in unknown):
+        args.parser.error(f"{verb} does not take --sweep, which makes one plan for each arm\n  fix: {SWEEPS}")
     if unknown:
         options = re.findall(r"--[a-z-]+", args.parser.format_help()) if verb else []
         args.parser.error(f"{verb} does not take {' '.join(unknown)}{_hint(unknown[0], options)}")

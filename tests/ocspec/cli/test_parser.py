@@ -21,6 +21,19 @@ def test_a_mistyped_option_is_named_with_the_nearest(ocspec) -> None:
     assert "did you mean --shards?" in result.err
 
 
+@pytest.mark.parametrize("verb", ["plan", "check", "run", "lock", "submit"])
+def test_a_sweep_is_for_the_verbs_that_make_several_plans(ocspec, verb: str) -> None:
+    """However it is written and wherever it stands; --set would be another thing."""
+    for argv in (("a.py", "--sweep", "b.seed=1,2"), ("a.py", "--sweep=b.seed=1,2"), ("--sweep", "b.seed=1,2", "a.py")):
+        result = ocspec(verb, *argv)
+        assert (result.code, result.out) == (64, "")
+        assert result.err == (
+            f"error: {verb} does not take --sweep, which makes one plan for each arm\n"
+            "  fix: `ocspec compile SPEC --sweep ...` writes these plans,"
+            " `ocspec diff SPEC --sweep ...` compares them\n"
+        )
+
+
 @pytest.mark.parametrize("number", ["0", "-1", "two"])
 def test_shards_are_a_positive_number(ocspec, number: str) -> None:
     result = ocspec("compile", "a.py", f"--shards={number}")
