@@ -11,7 +11,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ TOKENIZER = "tokenizer"
 
 @attrs.frozen(kw_only=True)
 class Summary:
-    """What a run did: tasks by outcome, in the plan's order."""
+    """What a run did: tasks by outcome, in the plan's order. What another run built meanwhile is reused, too."""
 
     reused: tuple[str, ...] = ()
     ran: tuple[str, ...] = ()
@@ -85,7 +85,10 @@ def refuse(plan: Plan, base: Path, store: Store) -> None:
 
 
 def run_plan(plan: Plan, store: Store, dispatcher: Dispatcher, journal: Journal, on_event: OnEvent) -> Summary:
-    """Submit what is missing and follow it; KeyboardInterrupt cancels cleanly and is raised again."""
+    """Submit what is missing and follow it; KeyboardInterrupt cancels cleanly and is raised again.
+
+    `journal` is the one that workers write, beside the plan: it tells what they did for this run and not for another.
+    """
     with as_one_message(
         f"the journal and the logs in {journal.directory.parent}", fix="free some, or choose another --out"
     ):
@@ -115,11 +118,12 @@ def _follow(plan: Plan, store: Store, dispatcher: Dispatcher, journal: Journal, 
         dispatcher.cancel()
         journal.write("stopped", left=len(left))
         raise
-    cut = {e["task"] for e in journal.read() if e["event"] == "cut_off" and e["time"] >= round(started, 3)}
+    ran, cut = _done_here(journal, started)
     names = [job.task_id for job in wanted]
+    here = ran | cut | bad.keys()
     summary = Summary(
-        reused=tuple(task.id for task in plan.tasks if task.id not in set(names)),
-        ran=tuple(name for name in names if name not in bad and name not in cut),
+        reused=tuple(task.id for task in plan.tasks if task.id not in here.intersection(names)),
+        ran=tuple(name for name in names if name in ran - cut - bad.keys()),
         cut_off=tuple(name for name in names if name in cut),
         failed=tuple(name for name in names if bad.get(name) == "failed"),
         cancelled=tuple(name for name in names if bad.get(name) == "cancelled"),
@@ -128,6 +132,17 @@ def _follow(plan: Plan, store: Store, dispatcher: Dispatcher, journal: Journal, 
     )
     journal.write("ended", ran=len(summary.ran), failed=len(summary.failed))
     return summary
+
+
+def _done_here(journal: Journal, since: float) -> tuple[set[str], set[str]]:
+    """The tasks of which workers of this process made something, and those that they cut off. `since` the epoch."""
+    mine = [event for event in journal.read() if event["time"] >= round(since, 3) and _is_ours(event)]
+    ran = {event["task"] for event in mine if event["event"] in {"finished", "published"}}
+    return ran, {event["task"] for event in mine if event["event"] == "cut_off"}
+
+
+def _is_ours(event: Mapping[str, Any]) -> bool:
+    return (event.get("host"), event.get("driver")) == (platform.node(), os.getpid())
 
 
 def _unset(tasks: Iterable[Task]) -> Iterable[UserError]:

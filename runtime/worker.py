@@ -70,17 +70,18 @@ def _run(
 ) -> None:
     """`ranks` are a runtime.training.ranks.Ranks of which this is rank 0, or None.
 
-    A process that is `alone` with the shard is ended when it loses it; another one sees LeaseLost at the end.
+    A process that is `alone` with the shard is ended when it loses it; another one sees LeaseLost at the end. Who
+    asked for the shard, the `driver` of the journal, is its parent then, and else this process itself.
     """
     task_id, journal = task.id, Journal(path.parent / "journal")
-    began = time.time()
+    began, driver = time.time(), os.getppid() if alone else os.getpid()
     if home.find(task.fingerprint):
         return
     inputs = _awaited(task, plan, home)
     key, preimage = task_key(task, inputs)
     if home.artifact(key):
         home.remember(task.fingerprint, key)
-        journal.write("cut_off", task=task_id, key=key)
+        journal.write("cut_off", task=task_id, key=key, host=platform.node(), driver=driver)
         return
     on_lost = _ending(journal, task_id, shard) if alone else None
     attempt = home.attempt(key, task.shards, shard, on_wait=_say_that_it_waits, on_lost=on_lost)
@@ -91,8 +92,9 @@ def _run(
                 ranks.begin()
             _work(task, shard, inputs, directory, home, key, path, ranks)
     if directory is not None:  # only now is the shard in its place: killed a moment before, it would run again
-        journal.write("finished", task=task_id, shard=shard, seconds=round(time.time() - began, 3))
-    publish_if_complete(plan, task, key, preimage, inputs, home, journal)
+        seconds = round(time.time() - began, 3)
+        journal.write("finished", task=task_id, shard=shard, seconds=seconds, host=platform.node(), driver=driver)
+    publish_if_complete(plan, task, key, preimage, inputs, home, journal, driver)
 
 
 def _assist(path: Path, plan: Plan, task: Task, shard: int, home: Store, ranks: Any) -> None:
@@ -275,15 +277,16 @@ def publish_if_complete(
     inputs: Mapping[str, tuple[Artifact, ...]],
     store: Store,
     journal: Journal,
+    driver: int | None = None,
 ) -> None:
-    """Publish the artefact once every shard is finished; any process may, one does."""
+    """Publish the artefact once every shard is finished; any process may, one does. `driver` is who asked for it."""
     if store.artifact(key) is None:
         results = [store.shard_result(key, task.shards, shard) for shard in range(task.shards)]
         done = [result for result in results if result is not None]
         if len(done) < task.shards:
             return
         store.publish(key, task.shards, manifest(plan, task, key, preimage, inputs, done))
-        journal.write("published", task=task.id, key=key)
+        journal.write("published", task=task.id, key=key, host=platform.node(), driver=driver)
     store.remember(task.fingerprint, key)
 
 

@@ -12,6 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from compiler import plan as plans
+from runtime.dispatch.base import Event
+from runtime.dispatch.inline import InlineDispatcher
+from runtime.journal import Journal
+from runtime.run import run_plan
 from runtime.store import Store
 
 from .conftest import environment
@@ -47,6 +52,33 @@ def test_only_what_is_missing_runs_in_a_process_of_its_own(ocspec, built: Path) 
     assert result.out.startswith("1 ran, 13 reused,")
     assert re.search(r"running    pretrain/mix\n.*done       pretrain/mix\n", result.err)
     assert Path("build/tiny/logs/pretrain--mix/0.log").exists()
+
+
+@pytest.mark.parametrize("how", [(), ("--inline",)])
+def test_two_runs_at_once_tell_who_did_what(built: Path, how: tuple[str, ...]) -> None:
+    """Of what both found missing, each task is told by the one that built it; to the other it is reused."""
+    lost = ("pretrain/mix", "anneal/mix", "anneal/bits_per_byte-ngram")
+    forget(built, *lost)
+    others: list[dict] = []
+
+    def meanwhile(event: Event) -> None:
+        if event.state == "done" and not others:
+            command = [sys.executable, "-m", "ocspec.cli", "submit", "--json", *how]
+            done = subprocess.run(command, capture_output=True, env=environment(), text=True, check=True)
+            others.append(json.loads(done.stdout))
+
+    file = Path("build/tiny/plan.json").resolve()
+    plan, store, journal = plans.load(file), Store(Path(".ocspec").resolve()), Journal(file.parent / "journal")
+    before = len(journal.read())
+    mine = run_plan(plan, store, InlineDispatcher(file, store.root), journal, meanwhile)
+    (other,) = others
+    wanted = [task.id for task in plan.tasks if task.id in lost]
+    assert (list(mine.ran), other["ran"]) == (wanted[:1], wanted[1:])
+    assert [event["task"] for event in journal.read()[before:] if event["event"] == "published"] == wanted
+    rest = [task.id for task in plan.tasks]
+    assert list(mine.reused) == [name for name in rest if name not in mine.ran]
+    assert other["reused"] == [name for name in rest if name not in other["ran"]]
+    assert mine.cut_off == () and other["cut_off"] == []
 
 
 def test_what_was_forgotten_and_is_there_is_cut_off(ocspec, built: Path) -> None:
