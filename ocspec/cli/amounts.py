@@ -60,6 +60,8 @@ def middle(interval: Interval, units: Units) -> str:
     >>> from compiler.cost.interval import Interval
     >>> middle(Interval(90, 150), GPU_HOURS), middle(Interval.exact(7), COUNT), middle(Interval.unknown(), GPU_HOURS)
     ('116 GPU-h (90-150)', '7', 'unknown GPU-h')
+    >>> middle(Interval(2.615e12, 2.6151e12), COUNT)
+    '2.62 T'
     """
     text = amount(interval, units)
     if text == "unknown":
@@ -67,8 +69,9 @@ def middle(interval: Interval, units: Units) -> str:
     if interval.is_exact or not interval.is_known or text.startswith("<="):
         return text
     size, _ = _unit(interval.middle, units)
-    bounds = "-".join(digits(number / size, 2) for number in (interval.low, interval.high))
-    return f"{_with_unit(interval.middle, units, 3)} ({bounds})"
+    low, high = (digits(number / size, 2) for number in (interval.low, interval.high))
+    bounds = "" if low == high else f" ({low}-{high})"
+    return f"{_with_unit(interval.middle, units, 3)}{bounds}"
 
 
 def scientific(interval: Interval) -> str:
@@ -79,7 +82,10 @@ def scientific(interval: Interval) -> str:
         return one(interval.low) if interval.low else "0"
     if not interval.is_known:
         return f">= {one(interval.low)}" if interval.low else "unknown"
-    return f"{one(interval.low)}-{one(interval.high)}" if interval.low else f"<= {one(interval.high)}"
+    low, high = one(interval.low), one(interval.high)
+    if not interval.low:
+        return f"<= {high}"
+    return low if low == high else f"{low}-{high}"
 
 
 def digits(number: float, count: int = 3) -> str:

@@ -17,7 +17,7 @@ import attrs
 from compiler.cost.estimate import Estimate
 from compiler.cost.interval import Interval
 from compiler.errors import UserError, UserErrors
-from ocspec.cli.amounts import COUNT, amount, digits
+from ocspec.cli.amounts import COUNT, Units, amount, scientific
 from ocspec.cli.forecast import Forecast
 from ocspec.cli.output import one_line, plural
 
@@ -25,6 +25,7 @@ HOUR = 3600.0
 GB = 1e9
 MIB_A_GB = 1e9 / 2**20
 DEAREST = 3
+PLAIN: Units = ((1, ""),)
 FACTORS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
 NUMBER = re.compile(r"([0-9]+(?:_[0-9]+)*(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?) ?([kMGBT]?)")
 UP = Context(prec=3, rounding=ROUND_CEILING)
@@ -32,7 +33,11 @@ UP = Context(prec=3, rounding=ROUND_CEILING)
 
 @attrs.frozen(kw_only=True)
 class Kind:
-    """Something that can be limited: of one task, and of all that run, in `unit`; a count may end in k to T."""
+    """Something that can be limited: of one task, and of all that run, in `unit`; a count may end in k to T.
+
+    `takes` is what its number is of where that is not said by `unit`. `text` writes bounds without the
+    unit: `90-150`, `>= 3`, `unknown`.
+    """
 
     name: str
     says: str
@@ -41,6 +46,8 @@ class Kind:
     whole: Callable[[Forecast], Interval] | None = None
     of_training: bool = False
     is_count: bool = False
+    takes: str = ""
+    text: Callable[[Interval], str] = lambda interval: amount(interval, PLAIN)
 
     def total(self, forecast: Forecast) -> Interval:
         """Of all tasks that would run and can."""
@@ -51,9 +58,16 @@ class Kind:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind(name="gpu_h", says="GPU-hours", unit="GPU-h", of=lambda e: e.gpu_hours),
-        Kind(name="cpu_h", says="CPU-hours", unit="CPU-h", of=lambda e: e.cpu_hours),
-        Kind(name="wall_h", says="wall time", unit="h", of=lambda e: e.seconds / HOUR, whole=lambda f: f.wall / HOUR),
+        Kind(name="gpu_h", says="GPU-hours", unit="GPU-h", takes="GPU-hours", of=lambda e: e.gpu_hours),
+        Kind(name="cpu_h", says="CPU-hours", unit="CPU-h", takes="CPU-hours", of=lambda e: e.cpu_hours),
+        Kind(
+            name="wall_h",
+            says="wall time",
+            unit="h",
+            takes="hours",
+            of=lambda e: e.seconds / HOUR,
+            whole=lambda f: f.wall / HOUR,
+        ),
         Kind(
             name="tokens",
             says="tokens trained on",
@@ -62,8 +76,16 @@ KINDS = {
             whole=lambda f: f.trained,
             of_training=True,
             is_count=True,
+            text=lambda interval: amount(interval, COUNT),
         ),
-        Kind(name="flops", says="FLOPs", unit="FLOPs", of=lambda e: e.flops, is_count=True),
+        Kind(
+            name="flops",
+            says="FLOPs",
+            unit="FLOPs",
+            of=lambda e: e.flops,
+            is_count=True,
+            text=scientific,
+        ),
         Kind(name="read_gb", says="bytes read", unit="GB", of=lambda e: e.bytes_read / GB),
         Kind(name="store_gb", says="bytes written to the store", unit="GB", of=lambda e: e.bytes_written / GB),
         Kind(name="memory_gb", says="memory of a shard", unit="GB", of=lambda e: e.memory_mb / MIB_A_GB),
@@ -112,8 +134,8 @@ def _budget(text: str) -> Budget:
     limit = float(value[1]) * FACTORS[value[2]] if value else math.inf
     fix = f"write --budget {kind.name}=200, or {'2.5e12, or 2.5T' if kind.is_count else '2.5e3'}"
     if value is None or math.isinf(limit):
-        what = f"--budget {kind.name} takes a number that is not negative, not {one_line(number)!r}"
-        raise UserError(what, fix=fix)
+        what = f"a number of {kind.takes or kind.unit} that is not negative, not {one_line(number)!r}"
+        raise UserError(f"--budget {kind.name} takes {what}", fix=fix)
     if value[2] and not kind.is_count:  # 20T of a unit that is giga already are not what they look like
         raise UserError(f"--budget {kind.name} is in {kind.unit}, and takes no {value[2]}", fix=fix)
     return Budget(kind=kind, limit=limit)
@@ -126,7 +148,7 @@ def over(budget: Budget, forecast: Forecast) -> UserError:
     taking = {task: kind.of(forecast.counted[task]) for task in running}
     known = {task: interval for task, interval in taking.items() if interval.is_known and interval.high}
     dearest = sorted(known.items(), key=lambda pair: (pair[1].high, pair[1].low, pair[0]), reverse=True)
-    what = f"over budget: {kind.says} {_bounds(taken)}, budget {digits(budget.limit)} {kind.unit}"
+    what = f"over budget: {kind.says} {kind.text(taken)}, budget {kind.text(Interval.exact(budget.limit))} {kind.unit}"
     what += (
         "; it takes more in any case" if taken.low > budget.limit else "; it may take more" if taken.is_known else ""
     )
@@ -134,7 +156,7 @@ def over(budget: Budget, forecast: Forecast) -> UserError:
         what += f"; nothing bounds {_few(unbounded)}"
     if dearest:
         what += f"; dearest{' of the others' if unbounded else ''}: "
-        what += ", ".join(f"{one_line(task)} {_bounds(interval)}" for task, interval in dearest[:DEAREST])
+        what += ", ".join(f"{one_line(task)} {kind.text(interval)}" for task, interval in dearest[:DEAREST])
     fix = f"raise it to --budget {kind.name}={rounded_up(taken.high)}" if taken.is_known else "leave it out"
     return UserError(what, fix=f"change the spec, or {fix}")
 
@@ -150,15 +172,10 @@ def _few(tasks: Sequence[str]) -> str:
     return f"{', '.join(map(one_line, tasks[:DEAREST]))}{more}"
 
 
-def _bounds(interval: Interval) -> str:
-    """`90-150`, `unknown`, `>= 3`, `<= 8`; in the budget's unit."""
-    return amount(interval, COUNT if interval.low >= 1 else ((1, ""),))
-
-
 def rounded_up(number: float) -> str:
     """Three digits that are not below it, as `--budget` reads them.
 
     >>> rounded_up(0), rounded_up(117.2), rounded_up(2_000_001), rounded_up(1.5e-5)
-    ('0', '118', '2.01e+06', '1.51e-05')
+    ('0', '118', '2.01e6', '1.51e-05')
     """
-    return f"{float(UP.create_decimal_from_float(number)):.6g}"
+    return re.sub(r"e\+0?", "e", f"{float(UP.create_decimal_from_float(number)):.6g}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis.strategies import floats
 
 from compiler.cost.estimate import Estimate
 from compiler.cost.interval import Interval
+from ocspec.cli import amounts
 from ocspec.cli.budgets import KINDS, budgets, rounded_up
 from ocspec.cli.plan import BUDGETS
 from runtime.reasons import RUNS
@@ -147,6 +149,42 @@ def test_above_a_budget_it_fails_with_numbers_and_the_dearest_tasks(ocspec, spec
     assert "build/reviewed is not written" in result.err and not Path("build").exists()
 
 
+def test_a_message_has_one_notation(ocspec, spec: Path) -> None:
+    """FLOPs as the field writes them, tokens in k to T, hours as numbers: of what it takes as of the limit."""
+    limits = ("flops=1e3", "tokens=300", "gpu_h=0.5", "cpu_h=0")
+    errors = ocspec("plan", str(spec), *(f"--budget={limit}" for limit in limits)).err
+    assert re.search(r"FLOPs \d\.\d\de\d+-\d\.\d\de\d+, budget 1\.00e3 FLOPs; .* pretrain/train \d\.\d\de\d\b", errors)
+    assert "budget 300 tokens" in errors and "budget 0 CPU-h" in errors
+
+
+@pytest.mark.parametrize(
+    ("name", "interval", "said"),
+    [
+        ("flops", Interval(1.29e23, math.inf), ">= 1.29e23"),
+        ("flops", Interval(1.291e23, 1.2911e23), "1.29e23"),
+        ("tokens", Interval.exact(30_000), "30 k"),
+        ("gpu_h", Interval(76_000, 120_000), "76,000-120,000"),
+        ("gpu_h", Interval.exact(120_000), "120,000"),
+        ("store_gb", Interval(970, math.inf), ">= 970"),
+        ("wall_h", Interval(0.0028, 1.5), "0.0028-1.5"),
+    ],
+)
+def test_what_is_limited_is_said_in_its_notation(name: str, interval: Interval, said: str) -> None:
+    assert KINDS[name].text(interval) == said
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [
+        (Interval(2.615e12, 2.6151e12), "2.62 T"),
+        (Interval(2.4e12, 2.6e12), "2.5 T (2.4-2.6)"),
+        (Interval.exact(2.62e12), "2.62 T"),
+    ],
+)
+def test_bounds_that_look_the_same_are_said_once(interval: Interval, said: str) -> None:
+    assert amounts.middle(interval, amounts.COUNT) == said
+
+
 def test_the_upper_bound_decides(ocspec, built: Path) -> None:
     """And what is raised to the number that the message gives passes."""
     edit("peak=1e-3", "peak=2e-3")
@@ -226,13 +264,16 @@ def test_what_this_version_cannot_run_decides_no_budget(ocspec, spec: Path) -> N
     [
         ("gpu=1", "no budget is called 'gpu'\n  fix: did you mean gpu_h?"),
         ("quux=1", f"no budget is called 'quux'\n  fix: one of {', '.join(KINDS)}"),
-        ("gpu_h", "--budget gpu_h takes a number that is not negative, not ''"),
-        ("gpu_h=-1", "--budget gpu_h takes a number that is not negative, not '-1'"),
-        ("gpu_h=nan", "--budget gpu_h takes a number that is not negative, not 'nan'"),
-        ("gpu_h=200_", "--budget gpu_h takes a number that is not negative, not '200_'"),
-        ("gpu_h=1__0", "--budget gpu_h takes a number that is not negative, not '1__0'"),
-        ("gpu_h=1e400", "--budget gpu_h takes a number that is not negative, not '1e400'"),
-        ("flops=1e300T", "--budget flops takes a number that is not negative, not '1e300T'"),
+        ("gpu_h", "--budget gpu_h takes a number of GPU-hours that is not negative, not ''"),
+        ("gpu_h=-1", "--budget gpu_h takes a number of GPU-hours that is not negative, not '-1'"),
+        ("gpu_h=nan", "--budget gpu_h takes a number of GPU-hours that is not negative, not 'nan'"),
+        ("gpu_h=200_", "--budget gpu_h takes a number of GPU-hours that is not negative, not '200_'"),
+        ("gpu_h=1__0", "--budget gpu_h takes a number of GPU-hours that is not negative, not '1__0'"),
+        ("gpu_h=1e400", "--budget gpu_h takes a number of GPU-hours that is not negative, not '1e400'"),
+        ("flops=1e300T", "--budget flops takes a number of FLOPs that is not negative, not '1e300T'"),
+        ("gpu_h=200h", "--budget gpu_h takes a number of GPU-hours that is not negative, not '200h'"),
+        ("store_gb=20TB", "--budget store_gb takes a number of GB that is not negative, not '20TB'"),
+        ("wall_h=2d", "--budget wall_h takes a number of hours that is not negative, not '2d'"),
         ("store_gb=20T", "--budget store_gb is in GB, and takes no T\n  fix: write --budget store_gb=200, or 2.5e3"),
     ],
 )
