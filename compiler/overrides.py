@@ -14,7 +14,7 @@ from compiler.literals import fitting, of_type, split
 from compiler.plan import Delta
 from compiler.problems import as_error
 from ocspec.base import Origin, Spec, collect_problems
-from ocspec.editing import REMOVED, Parts, Path, at, edit, edits, resolve
+from ocspec.editing import REMOVED, Parts, Path, at, children, edit, edits, resolve
 from ocspec.experiment import Experiment
 from ocspec.schema import plain
 from ocspec.sweeping import sweep
@@ -37,7 +37,9 @@ def arms(experiment: Experiment, sweeps: Sequence[str], settings: Sequence[str] 
     With settings, of the experiment that has these. Raises as `override` does, also for a place that is set and swept.
     """
     changed = override(experiment, settings)
-    taken = {_place(experiment, setting, "PATH=VALUE")[0]: _said("--set", setting) for setting in settings}
+    places = [_place(experiment, setting, "PATH=VALUE")[0] for setting in settings]
+    said = [_said("--set", setting) for setting in settings]
+    taken = {_moved(experiment, changed, parts): by for parts, by in zip(places, said, strict=True)}
     values, problems = _each(sweeps, "--sweep", lambda setting: _sweep(changed, setting), taken)
     return _checked(problems, lambda: sweep(changed, values, keep_origins=True))
 
@@ -107,6 +109,17 @@ def _each(
 def _said(option: str, setting: str) -> str:
     """An option without its value, which may be long."""
     return f"{option} {setting.partition('=')[0].strip()}"
+
+
+def _moved(before: Experiment, after: Experiment, parts: Parts) -> Parts:
+    """A place by the keys that it has after settings: a child that has another name stands where it stood."""
+    moved: list[str] = []
+    old, new = children(before), children(after)
+    for part in parts:
+        renamed = part in old and part not in new and len(old) == len(new)
+        moved.append(list(new)[list(old).index(part)] if renamed else part)
+        old, new = children(old.get(part)), children(new.get(moved[-1]))
+    return tuple(moved)
 
 
 def _refuse_taken(parts: Parts, taken: Mapping[Parts, str]) -> None:

@@ -205,11 +205,14 @@ def test_a_sweep_that_is_wrong_in_several_ways(spec: str) -> None:
         (f"base.schedule={WSD}", "schedule.peak=1e-3,2e-3", "it is in what `--set base.schedule` changes"),
         ("schedule.peak=3e-3", f"base.schedule={WSD}", "`--set schedule.peak` changes something in it"),
         ("data.code.steps=(Filter(),)", "steps.filter.seed=1,2", "it is in what `--set data.code.steps` changes"),
+        ("steps.filter=Redact()", "steps.redact.pii=True,False", "it is in what `--set steps.filter` changes"),
+        ("data.code.name=other", "data.other.name=a,b", "it is set twice, by `--set data.code.name` too"),
     ],
 )
 def test_what_is_set_and_swept_is_refused(spec: str, setting: str, sweep: str, what: str) -> None:
-    """One of the two would be lost. However the place is written; also where one lies in the other."""
-    plain, _ = load_spec(spec)
+    """One of the two would be lost. However the place is written or called; also where one lies in the other."""
+    Path("filtered.py").write_text(SPEC.replace("small(", "small(data=(code(Filter(), Admit()),), "))
+    plain, _ = load_spec("filtered.py")
     with pytest.raises(UserErrors) as error:
         arms(plain, [sweep], [setting])
     assert [(one.where, one.what) for one in error.value.problems] == [(f"--sweep {sweep}", what)]
