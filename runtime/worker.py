@@ -121,6 +121,9 @@ def _telling(journal: Journal, task_id: str, shard: int, **more: int) -> Iterato
     except LeaseLost:  # no failure: another process does it
         _journal_loss(journal, task_id, shard)
         raise
+    except KeyboardInterrupt:  # nor is this: somebody stopped a run in this process, and nothing of it is kept
+        journal.write("interrupted", task=task_id, shard=shard, **more)
+        raise
     except BaseException as error:
         journal.write("failed", task=task_id, shard=shard, error=_one_line(error), **more)
         raise

@@ -90,8 +90,11 @@ def _shard_left(
 
 
 def _before(unit: str, events: Iterable[Event]) -> int:
-    """How far earlier attempts had come, which this one took over: of training only, the rest begins anew."""
+    """How far earlier attempts had come, which this one took over: of training only, the rest begins anew.
+
+    One that Ctrl-C stopped does not say.
+    """
     if unit != "steps":
         return 0
     field = {"requeue": "progress", "interrupted": "step"}
-    return max((int(event[field[event["event"]]]) for event in events if event["event"] in field), default=0)
+    return max((int(event.get(field[event["event"]], 0)) for event in events if event["event"] in field), default=0)

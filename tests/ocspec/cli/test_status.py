@@ -76,6 +76,21 @@ def test_finished_shards_are_those_of_the_store(ocspec, spec: Path) -> None:
     assert state(ocspec, "code/sign") == ("running", "2 finished, 1 running")
 
 
+def test_a_run_in_this_process_that_is_stopped_was_interrupted(ocspec, spec: Path, monkeypatch) -> None:
+    """Ctrl-C is no failure of the shard that it met."""
+
+    def stop(root: Path) -> None:
+        raise KeyboardInterrupt
+
+    ocspec("compile", str(spec))
+    with monkeypatch.context() as stopped:
+        stopped.setattr("runtime.store.sync_tree", stop)
+        assert ocspec("submit", "--inline").code == 130
+    events = [event["event"] for event in JOURNAL.read()]
+    assert [event for event in events if event != "run"] == ["started", "interrupted", "stopped"]
+    assert state(ocspec, "code/sign") == ("missing", "interrupted")
+
+
 def test_a_retry_takes_the_failure_back(ocspec, spec: Path) -> None:
     ocspec("compile", str(spec))
     JOURNAL.write("failed", task="code/sign", shard=0, error="no space left")
@@ -232,6 +247,8 @@ def test_steps_of_earlier_attempts_say_nothing_of_this_ones_speed(tmp_path, monk
     assert left((1, "running", RUNS), events=before) == 400
     before = ({"event": "requeue", "task": "a", "shard": 0, "progress": 50, "time": 1.0},)
     assert left((1, "running", RUNS), events=before) == 400
+    stopped = {"event": "interrupted", "task": "a", "shard": 0, "time": 2.0}  # by Ctrl-C: it says no step
+    assert left((1, "running", RUNS), events=(*before, stopped)) == 400
 
 
 def test_a_data_shard_that_was_preempted_begins_anew(tmp_path, monkeypatch) -> None:
