@@ -118,7 +118,7 @@ def _follow(plan: Plan, store: Store, dispatcher: Dispatcher, journal: Journal, 
         dispatcher.cancel()
         journal.write("stopped", left=len(left))
         raise
-    ran, cut = _done_here(journal, started)
+    ran, cut = made_here(journal, started)
     names = [job.task_id for job in wanted]
     here = ran | cut | bad.keys()
     summary = Summary(
@@ -134,11 +134,18 @@ def _follow(plan: Plan, store: Store, dispatcher: Dispatcher, journal: Journal, 
     return summary
 
 
-def _done_here(journal: Journal, since: float) -> tuple[set[str], set[str]]:
-    """The tasks of which workers of this process made something, and those that they cut off. `since` the epoch."""
-    mine = [event for event in journal.read() if event["time"] >= round(since, 3) and _is_ours(event)]
-    ran = {event["task"] for event in mine if event["event"] in {"finished", "published"}}
-    return ran, {event["task"] for event in mine if event["event"] == "cut_off"}
+def made_here(journal: Journal, since: float) -> tuple[set[str], set[str]]:
+    """The tasks that workers of this process made, in part at least, and those that they cut off.
+
+    `since` is in seconds since the epoch. To publish what was finished before is to make it. To come second in
+    publishing what another run finished since is not; both note it.
+    """
+    events = [event for event in journal.read() if event["time"] >= round(since, 3)]
+    mine = [event for event in events if _is_ours(event)]
+    finished = {event["task"] for event in mine if event["event"] == "finished"}
+    others = {event["task"] for event in events if event["event"] == "finished"} - finished
+    published = {event["task"] for event in mine if event["event"] == "published"}
+    return finished | (published - others), {event["task"] for event in mine if event["event"] == "cut_off"}
 
 
 def _is_ours(event: Mapping[str, Any]) -> bool:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import shutil
+import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +19,8 @@ from compiler.diff import diff_plans
 from compiler.errors import UserError
 from compiler.plan import Plan
 from ocspec import Declared, Deduplicate, Experiment, HumanEval, JsonLines, PretrainedTokenizer
-from runtime.run import Summary, moved_sources, refuse, to_run
+from runtime.journal import Journal
+from runtime.run import Summary, made_here, moved_sources, refuse, to_run
 from runtime.store import Store
 from tests.runtime.conftest import Workbench, tiny
 
@@ -182,6 +187,22 @@ def test_a_source_that_changed_since_compiling_is_refused(workbench: Workbench, 
     (corpus / "math" / "heapq.py").write_text("changed = 1\n")
     with pytest.raises(UserError, match="has changed since the plan was compiled"):
         refuse(plan, workbench.root, workbench.store)
+
+
+def test_what_another_run_finished_was_not_made_here(tmp_path: Path) -> None:
+    """Who was a moment slower to publish notes that it did, too; what was finished before is made by publishing it."""
+    journal, since = Journal(tmp_path), time.time()
+    here: dict[str, Any] = {"host": platform.node(), "driver": os.getpid()}
+    theirs = {**here, "driver": -1}
+    finishers = {"both": (here, theirs), "theirs": (theirs,), "ours": (here,), "before": ()}
+    for task, found in finishers.items():
+        for who in found:
+            journal.write("finished", task=task, shard=0, seconds=1.0, **who)
+        journal.write("published", task=task, key="k", **here)
+    for who in (here, theirs):
+        journal.write("cut_off", task=f"cut by {who['driver']}", key="k", **who)
+    assert made_here(journal, since) == ({"both", "ours", "before"}, {f"cut by {os.getpid()}"})
+    assert made_here(journal, time.time() + 1) == (set(), set())
 
 
 def test_a_damaged_artefact_is_built_again(finished: Finished, tmp_path: Path) -> None:
