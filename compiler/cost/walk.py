@@ -35,6 +35,7 @@ PAGE_ROW = 2_300  # bytes of a page without its text: taken for at most a URL of
 WORDS = 7  # of a byte of text in a table of words: at most one token, in decimal, and the space after it
 SMALL_TABLES = 100_000  # bytes at most of tables with a row for a round, and of what Parquet needs for a file
 SCORED_ROW = 300  # of a document that was scored: its id, taken for at most 280 bytes of it, and numbers
+LAST_DOCUMENT = 100_000  # bytes: a sample ends with the document that passes its limit, taken for no longer
 SELECTIONS = ir.Downsample | ir.Select | ir.Decontaminate
 Languages = frozenset[str] | None
 WEB = ir.SampleWeb | ir.TrainWeb | ir.ScoreWeb | ir.ExpandWeb | ir.SettleWeb
@@ -201,7 +202,8 @@ def scored(op: EVALUATIONS, into: Flow, sample: Known | None = None) -> Flow:
     may pass, as many as there are in it at most.
     """
     limit = op.max_bytes or math.inf
-    chosen = Flow(documents=into.documents.at_most(limit).or_less(), text=into.text.at_most(limit).or_less())
+    text = into.text.at_most(limit + LAST_DOCUMENT).or_less()
+    chosen = Flow(documents=into.documents.at_most(limit).or_less(), text=text)
     chosen = attrs.evolve(chosen, tokens=NOTHING).known(sample)
     return attrs.evolve(chosen, written=(chosen.documents * SCORED_ROW + SMALL_TABLES).or_less())
 

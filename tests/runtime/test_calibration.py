@@ -20,6 +20,7 @@ from compiler.cost.estimate import Estimate, estimate
 from compiler.cost.flops import training_flops
 from compiler.cost.interval import Interval
 from compiler.cost.selectivity import judge
+from compiler.cost.walk import walk
 from compiler.plan import Plan
 from ocspec import Batches, BitsPerByte, TrainedBPE
 from runtime.calibration import calibration, device_type, operator_of
@@ -129,13 +130,15 @@ def test_evaluations_are_as_long_as_they_were_of_models_alike(finished: Finished
     bench, before, _, _ = finished
     plan, found, learnt = measured_again(finished)
     took = {task.id: known_of(bench.store.find(task.fingerprint).manifest) for task in before.tasks}
+    fresh = walk(plan, Calibration())
     measured = [task for task in plan.tasks if isinstance(task.op, ir.BitsPerByte)]
     yardsticks = [task for task in plan.tasks if isinstance(task.op, ir.NGram)]
     longest = max(took[task.id].seconds for task in measured)
     assert len(measured) == len(yardsticks) == 3
     for task in (*measured, *yardsticks):
         assert task.fingerprint not in learnt.known
-        assert learnt.samples[task.fingerprint].text_bytes == took[task.id].text_bytes
+        assert learnt.samples[task.fingerprint].text_bytes == took[task.id].text_bytes > task.op.max_bytes
+        assert took[task.id].text_bytes in fresh[task.id].out.text  # though the last document goes beyond the limit
         assert took[task.id].seconds + 1 in found[task.id].seconds
         assert took[task.id].bytes_written in found[task.id].bytes_written
         assert found[task.id].bytes_written.is_known and found[task.id].cpu_hours.is_known
