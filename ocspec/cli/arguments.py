@@ -116,17 +116,23 @@ def positive(text: str) -> int:
 positive.__name__ = "positive number"  # argparse names the type in its message
 
 
+def store_path(path: str | None) -> Path:
+    """Where the store is that is asked for, or the default one; nothing need be there, or anything."""
+    return Path(path or os.environ.get("OCSPEC_STORE") or ".ocspec").resolve()
+
+
 def store_at(path: str | None) -> Store:
     """The store that is asked for, or the default one; it need not be there, but a UserError where it cannot be."""
     from runtime.store import Store
 
-    given = path or os.environ.get("OCSPEC_STORE") or ".ocspec"
-    whole = Path(given).resolve()
+    whole = store_path(path)
     there = next(place for place in (whole, *whole.parents) if os.path.exists(place))
     if not there.is_dir():
-        fix = "set OCSPEC_STORE to a directory, or give --store" if not path else "give another --store"
+        given, fix = path, "give another --store"
+        if not path and (given := os.environ.get("OCSPEC_STORE")):
+            fix = "set OCSPEC_STORE to a directory, or give --store"
         what = f"a store is a directory, and {os.path.relpath(there)} is none"
-        raise UserError(what, where=given, fix=fix)
+        raise UserError(what, where=given or ".ocspec", fix=fix)
     return Store(whole)
 
 

@@ -55,7 +55,7 @@ def add_parser(subparsers: arguments.Subparsers) -> None:
 
 def run(args: Namespace) -> int:
     """Look at everything and print what was found."""
-    store = arguments.store_at(args.store).root
+    store = arguments.store_path(args.store)
     profile = arguments.profile_called(args.profile) if args.profile else None
     on_slurm = profile is not None and profile.dispatch == "slurm"
     findings = [*_machine(), _disk(store), *_packages({"slurm"} if on_slurm else set()), _pip(), *_programs(on_slurm)]

@@ -78,7 +78,7 @@ def test_nothing_compiled_yet_says_what_to_do(ocspec, tmp_path: Path, monkeypatc
         assert "run `ocspec compile SPEC`" in result.err
 
 
-@pytest.mark.parametrize("verb", ["plan", "status", "submit", "report", "doctor"])
+@pytest.mark.parametrize("verb", ["plan", "status", "submit", "report"])
 def test_a_store_that_is_a_file_is_no_empty_store(ocspec, spec: Path, monkeypatch, verb: str) -> None:
     """Nor is a directory below one; whoever said it, said it is."""
     ocspec("compile", "tiny.py")
