@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from compiler.plan import seal
 from ocspec.cli.usage import brief
 from runtime.dispatch.slurm.labels import tag_of
 from runtime.journal import Journal
@@ -120,7 +121,7 @@ def test_what_others_said_cannot_change_the_terminal(ocspec, spec: Path, tmp_pat
     """The experiment's name in a plan from elsewhere, and sacct's words; JSON has them as they are."""
     ocspec("compile", str(spec))
     plan = Path("build/tiny/plan.json")
-    plan.write_text(plan.read_text().replace('"experiment": "tiny"', r'"experiment": "ti\u001b[2J\nny"'))
+    plan.write_text(seal({**json.loads(plan.read_text()), "experiment": "ti\x1b[2J\nny"}))
     sacct(tmp_path, "printf 'no \\033[2J\\001 slurmdbd\\nat all' >&2; exit 1", monkeypatch)
     submitted()
     lines = ocspec("usage", "build/tiny").out.splitlines()
