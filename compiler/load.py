@@ -119,7 +119,8 @@ class Contents:
     """The experiments of a spec file by name, and the tuples, lists and mappings of them.
 
     One that another module has as well belongs to that one: `own` and `own_groups` are without it. Every verb that
-    takes a file goes by this, so that all mean the same experiments by it.
+    takes a file goes by this. Where a file stands for a tuple, `compile` takes all of it; `check` and `lock` take
+    what of it is the file's own.
     """
 
     named: Reference
@@ -217,7 +218,8 @@ def _group(value: object) -> list[Experiment]:
 def _elsewhere(module: ModuleType) -> frozenset[int]:
     """The ids of a module's experiments and groups that another module has as well, under whatever name.
 
-    What a helper keeps in a list of its own is not looked for: it may be there because the spec made it.
+    What a helper keeps in a list of its own is not looked for: it may be there because the spec made it. What it keeps
+    in a variable of its own is its own.
     """
     mine = {id(value) for value in vars(module).values() if isinstance(value, Experiment) or _group(value)}
     others = [one for one in list(sys.modules.values()) if one is not module and issubclass(type(one), ModuleType)]

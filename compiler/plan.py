@@ -269,6 +269,12 @@ def seal(data: Mapping[str, Any]) -> str:
     return f'{body}{DIGEST}"{_digest(body)}"\n}}\n'
 
 
+def _is_sealed(text: str) -> bool:
+    """Whether the text ends with the digest of all before it: of keys that come twice the last one would be read."""
+    body = text.rpartition(DIGEST)[0]
+    return text.rstrip() == f'{body}{DIGEST}"{_digest(body)}"\n}}'
+
+
 def _digest(body: str) -> str:
     return hashlib.sha256(body.encode(errors="surrogatepass")).hexdigest()
 
@@ -332,12 +338,13 @@ def loads(text: str, where: str = "plan") -> Plan:
                 where=where,
                 fix="compile the spec again",
             )
-        if data.pop("digest", None) != _digest(text.rpartition(DIGEST)[0]):
+        if not _is_sealed(text):
             raise UserError(
                 "it is not as it was compiled: edited by hand, cut or damaged",
                 where=where,
                 fix="compile the spec again; what it should say otherwise is said in the spec, or by --set",
             )
+        del data["digest"]
         _put_back(data)
         return CONVERTER.structure(data, Plan)
     except cattrs.BaseValidationError as error:

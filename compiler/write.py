@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,21 +17,22 @@ from compiler.emit.sbatch import sbatch_script
 from compiler.emit.training import training_configs
 from compiler.errors import UserError
 from compiler.files import write_atomically
-from compiler.plan import Plan
+from compiler.plan import Plan, Task
 from compiler.profile import Profile
 
 GENERATED = ("sql", "training", "sbatch")
+NOWHERE: Mapping[str, Task] = {}
 LATEST = ".latest"  # no experiment can be called so
 
 
-def write_plan(plan: Plan, out: Path, base: Path, profile: Profile, elsewhere: Collection[str] = frozenset()) -> Path:
+def write_plan(plan: Plan, out: Path, base: Path, profile: Profile, elsewhere: Mapping[str, Task] = NOWHERE) -> Path:
     """Write everything below `out`; returns the path of plan.json.
 
-    Tasks of which the fingerprint is `elsewhere` are in plan.json and have no files beside it. Raises UserError where
-    `out` holds what is somebody else's and would be replaced.
+    Tasks that are `elsewhere`, by fingerprint, as they are here are in plan.json and have no files beside it. Raises
+    UserError where `out` holds what is somebody else's and would be replaced.
     """
-    _refuse_what_is_not_ours(out)
     try:
+        _refuse_what_is_not_ours(out)
         out.mkdir(parents=True, exist_ok=True)
         with _aside(out, _generated(plan, profile, elsewhere)) as asides:
             file = plans.save(plan, out)
@@ -77,10 +78,13 @@ def latest(build: Path) -> Path:
         raise UserError("nothing is compiled yet", where=str(build), fix="run `ocspec compile SPEC`") from None
 
 
-def _generated(plan: Plan, profile: Profile, elsewhere: Collection[str]) -> dict[str, dict[str, str]]:
+def _generated(plan: Plan, profile: Profile, elsewhere: Mapping[str, Task]) -> dict[str, dict[str, str]]:
+    """Files tell of how a task is run and of what it follows, too: where neither differs they are the same."""
     files: dict[str, dict[str, str]] = {kind: {} for kind in GENERATED}
+    same: set[str] = set()
     for task in plan.tasks:
-        if task.fingerprint in elsewhere:
+        if elsewhere.get(task.fingerprint) == task and same.issuperset(task.upstream):
+            same.add(task.id)
             continue
         for name, text in task.sql.items():
             files["sql"][f"{task.id}/{name}.sql"] = text + "\n"

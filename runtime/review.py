@@ -105,7 +105,7 @@ def load(directory: Path) -> Review | None:
         if data["format_version"] == FORMAT_VERSION:
             return _CONVERTER.structure(data, Review)
         what = f"its format_version is {data['format_version']}, this ocspec reads {FORMAT_VERSION}"
-    except (cattrs.BaseValidationError, ValueError, KeyError, TypeError):
+    except (cattrs.BaseValidationError, ValueError, KeyError, TypeError, RecursionError):
         what = "it is damaged"
     raise UserError(f"the review beside the plan cannot be read: {what}", where=str(file), fix=AGAIN)
 
@@ -118,7 +118,7 @@ def discard_if_other(plan: Path) -> bool:
             return False
     except FileNotFoundError:
         return False
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     file.unlink(missing_ok=True)
     return True

@@ -1,8 +1,8 @@
 """Several plans at once: the arms of a sweep, or a spec's tuple of experiments, compiled one after another.
 
 Each arm is a plan of its own below its own name. What arms have in common is in all of these plans under the same
-fingerprints, so the store builds it once; queries, training configs and scripts stand beside the first plan that has
-a task.
+fingerprints, so the store builds it once; queries, training configs and scripts stand beside the first plan that runs
+a task in the same way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ocspec.cli import arguments, exits, overrides
 from ocspec.cli.output import one_line, plural, print_json, print_table, say, short_path
 
 if TYPE_CHECKING:
-    from compiler.plan import Plan
+    from compiler.plan import Plan, Task
     from compiler.profile import Profile
     from ocspec.experiment import Experiment
 
@@ -30,15 +30,17 @@ def compile_arms(args: Namespace, experiments: Sequence[Experiment], base: Path)
     from ocspec.cli.compile import facts, write
 
     profile = arguments.profile_called(args.profile)
-    seen: set[str] = set()
+    seen: dict[str, Task] = {}
     tasks, rows, found = 0, [], []
     for made in plans(args, experiments, base, profile):
         out = Path(args.out) / made.experiment if args.out else None
         plan, file = write(args, made, base, profile, out, seen)
-        own = {task.fingerprint for task in plan.tasks}
+        own = {task.fingerprint: task for task in plan.tasks}
         tasks += len(plan.tasks)
-        rows.append((one_line(plan.experiment), str(len(plan.tasks)), str(len(own - seen)), short_path(str(file))))
-        seen |= own
+        rows.append(
+            (one_line(plan.experiment), str(len(plan.tasks)), str(len(own.keys() - seen.keys())), short_path(str(file)))
+        )
+        seen = own | seen
         if args.json:
             found.append({**facts(plan), "plan": str(file)})
     if args.json:
@@ -49,7 +51,7 @@ def compile_arms(args: Namespace, experiments: Sequence[Experiment], base: Path)
         print(f"and {len(rows) - MOST_SHOWN:,} more")
     print(f"\n{plural(len(rows), 'arm')}, {plural(tasks, 'task')}, of which {len(seen):,} are different")
     if len(seen) < tasks:
-        say("queries, training configs and scripts of a task are beside the first of these plans that has it")
+        say("queries, training configs and scripts of a task are beside the first of these plans that runs it so")
     say("next: `ocspec submit PLAN` for each arm; what they share is built once")
     return exits.OK
 

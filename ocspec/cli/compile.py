@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +69,7 @@ def write(
     base: Path,
     profile: Profile,
     out: Path | None,
-    elsewhere: Collection[str] = frozenset(),
+    elsewhere: Mapping[str, Task] | None = None,
 ) -> tuple[Plan, Path]:
     """Write a plan, or its rehearsal, below `build/` where nothing else is said; `elsewhere` as in `write_plan`."""
     from compiler.revisions import original
@@ -80,7 +80,7 @@ def write(
     if args.smoke:
         plan = smoke(plan)
     out = out or arguments.BUILD / plan.experiment
-    file = write_plan(plan, out, original(base), profile, elsewhere)
+    file = write_plan(plan, out, original(base), profile, elsewhere or {})
     if discard_if_other(file):
         say(f"the review in {short_path(str(out))} was of another plan and is removed")
     remember_latest(file, arguments.BUILD)

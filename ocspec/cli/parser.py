@@ -87,10 +87,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
     if verb and verb not in VERBS:
         parser.error(f"no verb is called {verb!r}{_hint(verb, VERBS)}")
     args, unknown = parser.parse_known_args(argv)
+    if unknown and not verb:
+        parser.error(f"there is no {unknown[0]} without a verb")
     if any(word.partition("=")[0] == "--sweep" for word in unknown):
         args.parser.error(f"{verb} does not take --sweep, which makes one plan for each arm\n  fix: {SWEEPS}")
     if unknown:
-        options = re.findall(r"--[a-z-]+", args.parser.format_help()) if verb else []
+        options = re.findall(r"--[a-z-]+", args.parser.format_help())
         args.parser.error(f"{verb} does not take {' '.join(unknown)}{_hint(unknown[0], options)}")
     if not verb:
         parser.print_help(sys.stderr)

@@ -117,6 +117,12 @@ def test_a_directory_of_somebody_else_is_not_replaced(mini_plan: Plan, tmp_path:
     assert contents(tmp_path) == before
 
 
+def test_a_place_whose_name_is_too_long_is_refused_in_one_message(mini_plan: Plan, tmp_path: Path) -> None:
+    """Looking whether something is there fails already."""
+    with pytest.raises(UserError, match="the plan cannot be written"):
+        write_plan(mini_plan, tmp_path / ("x" * 300), tmp_path, Profile())
+
+
 def test_a_place_that_cannot_be_written(mini_plan: Plan, tmp_path: Path) -> None:
     """A file where a directory should be, or below a file."""
     (tmp_path / "file").write_text("")

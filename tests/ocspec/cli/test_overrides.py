@@ -169,6 +169,19 @@ def test_how_many_arms_there_are_is_said_at_the_start_where_they_are_many(ocspec
     assert ocspec(verb, str(spec), *grid[:2]).err.startswith("error: ")
 
 
+def test_an_arm_that_is_run_in_another_way_has_files_of_its_own(ocspec, spec: Path) -> None:
+    """Its fingerprints are the same, its scripts are not; of what follows from such a stage neither may be."""
+    result = ocspec("compile", str(spec), "--sweep", "shards=1,3")
+    assert result.code == 0, result.err
+    one, other = (load_plan(Path("build") / f"tiny-shards_{shards}") for shards in (1, 3))
+    assert {task.fingerprint for task in one.tasks} == {task.fingerprint for task in other.tasks}
+    sharded = {task.id for task in other.tasks if task.shards > 1}
+    assert sharded
+    for task in sharded:
+        first, second = (Path("build", f"tiny-shards_{shards}", "sbatch", f"{task}.sh") for shards in (1, 3))
+        assert first.is_file() and second.is_file()
+
+
 def test_arms_of_a_spec_file(ocspec, spec: Path) -> None:
     """A tuple of experiments; --set is of all, --sweep of each, --out holds a directory for each."""
     with spec.open("a") as file:

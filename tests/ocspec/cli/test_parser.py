@@ -60,5 +60,13 @@ def test_no_verb_prints_the_help_on_stderr(ocspec) -> None:
     assert "exit codes:" in result.err
 
 
+@pytest.mark.parametrize("option", ["--foo", "-x", "--sweep=a=1,2"])
+def test_an_option_without_a_verb_is_refused(ocspec, option: str) -> None:
+    """As any command line that cannot be understood."""
+    result = ocspec(option)
+    assert result.code == 64
+    assert f"there is no {option} without a verb" in result.err
+
+
 def test_version(ocspec) -> None:
     assert ocspec("--version") == (0, f"ocspec {language.__version__}\n", "")
