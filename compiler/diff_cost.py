@@ -28,7 +28,7 @@ class DiffCost:
 
     def of(self, tasks: Iterable[TaskDiff]) -> Estimate:
         """Some of the tasks together; those that are reused or removed take nothing."""
-        return total(counted(task, self.estimates[task.id]) for task in tasks if task.id in self.estimates)
+        return total(self.estimates[task.id].counted(task.action) for task in tasks if task.id in self.estimates)
 
 
 def diff_cost(
@@ -37,17 +37,10 @@ def diff_cost(
     """What the plan `after` takes beyond what it shares with the one before it."""
     touched = [task for task in diff.tasks if task.action not in {"reuse", "removed"}]
     estimates = estimate(after, profile, calibration, {task.id for task in touched}) if touched else {}
-    sums = [counted(task, estimates[task.id]) for task in touched]
+    sums = [estimates[task.id].counted(task.action) for task in touched]
     trained = [
         one.tokens
         for task, one in zip(touched, sums, strict=True)
         if after.task(task.id).resources.task_class == "train"
     ]
     return DiffCost(estimates=estimates, total=total(sums), trained=sum(trained, NOTHING))
-
-
-def counted(task: TaskDiff, estimated: Estimate) -> Estimate:
-    """What a task adds to a sum."""
-    if task.action != "may cut off":
-        return estimated
-    return Estimate(**{name: value.or_less() for name, value in attrs.asdict(estimated, recurse=False).items()})

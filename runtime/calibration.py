@@ -18,13 +18,21 @@ import attrs
 from compiler import canonical, ir
 from compiler import plan as plans
 from compiler.cost.boards import BOARDS
-from compiler.cost.calibration import COMPARABLE, Calibration, Known, Reached, Scored, scoring_kind
+from compiler.cost.calibration import Calibration, Known, Rate, Reached, Scored, scoring_kind
 from compiler.cost.devices import DEVICES
 from compiler.cost.estimate import MEMORY_REPEATED, REPEATED
 from compiler.cost.flops import training_flops
 from compiler.cost.flow import Flow, mean_text
 from compiler.cost.interval import UNKNOWN, Interval
-from compiler.cost.selectivity import AGAIN, LEAST_JUDGED, PACKAGE_AGAIN, Counted, judge
+from compiler.cost.selectivity import (
+    AGAIN,
+    LEAST_JUDGED,
+    LEAST_KEPT,
+    LEAST_PACKAGES,
+    PACKAGE_AGAIN,
+    Counted,
+    judge,
+)
 from compiler.cost.time import TRAIN_STARTUP, Load, rate_name, scoring_flops, work
 from compiler.cost.walk import EVALUATIONS, VERDICTS, inflow, outflow, sources_read, vocabulary
 from compiler.errors import UserError
@@ -46,7 +54,7 @@ def calibration(store: Store, plan: Plan) -> Calibration:
     past = _Past.read(store, plan)
     return Calibration(
         known=known,
-        rates=_hulls(past.rates(), REPEATED),
+        rates=past.rates(),
         memory=_hulls(past.memory(), MEMORY_REPEATED),
         utilization=past.utilization(),
         bytes_per_token=_hulls(past.bytes_per_token(vocabulary(plan)), REPEATED).get(ANY_LANGUAGE),
@@ -99,7 +107,7 @@ class _Past:
         sources = {(one.source, one.digest): summaries[one.source] for one in readers if one.source in summaries}
         return cls(known, there, sources)
 
-    def rates(self) -> Iterator[tuple[str, float]]:
+    def rates(self) -> dict[str, Rate]:
         """Seconds of a shard for a unit of its operator's work, of the larger tasks of each `rate_name`.
 
         Measuring a model is as slow as the model, which its units do not know: that is `scored`.
@@ -115,9 +123,7 @@ class _Past:
             if units.is_known and units.middle > 0:
                 name = rate_name(op, self._vocabulary(key))
                 found.setdefault(name, []).append((units.middle, self.facts[key].known.seconds or 0.0))
-        for name, tasks in found.items():
-            most = max(units for units, _ in tasks)
-            yield from ((name, seconds / units) for units, seconds in tasks if units >= COMPARABLE * most)
+        return {name: Rate.of(tasks, REPEATED) for name, tasks in found.items()}
 
     def memory(self) -> Iterator[tuple[str, float]]:
         """Peaks of shards in MB, by operator."""
@@ -201,10 +207,10 @@ class _Past:
         """Shares that filters kept, by what judges a document, within what those of other documents may be."""
         found: dict[str, Counted] = {}
         for key, op in self.operators.items():
-            into, known, name = self.inflow(key), self.facts[key].known, judge(op)
-            if name and known.documents and into.documents.is_exact and into.documents.high >= LEAST_JUDGED:
-                share = Interval.exact(known.documents) / into.documents
-                text = _ratio(known.text_bytes, into.text) or share * Interval.about(1, AGAIN)
+            known, judged, name = self.facts[key].known, self.facts[key].judged or 0, judge(op)
+            if name and judged >= LEAST_JUDGED and (known.documents or 0) >= LEAST_KEPT:
+                share = Interval.exact((known.documents or 0) / judged)
+                text = _ratio(known.text_bytes, self.inflow(key).text) or share * Interval.about(1, AGAIN)
                 counted = Counted(share, text).about(AGAIN)
                 found[name] = found[name].hull(counted) if name in found else counted
         return found
@@ -214,8 +220,8 @@ class _Past:
         found = []
         for key, op in self.operators.items():
             known = self.facts[key].known
-            if isinstance(op, ir.FetchPackages) and known.documents and known.text_bytes:
-                number = len(op.packages)
+            number = len(op.packages) if isinstance(op, ir.FetchPackages) else 0
+            if number >= LEAST_PACKAGES and known.documents and known.text_bytes:
                 mean = Counted(Interval.exact(known.documents / number), Interval.exact(known.text_bytes / number))
                 found.append(mean.about(PACKAGE_AGAIN))
         return reduce(Counted.hull, found) if found else None
@@ -312,7 +318,7 @@ def device_type(said: str | None) -> str | None:
 
 
 def _ratio(part: int | None, whole: Interval) -> Interval | None:
-    return Interval.exact(part) / whole if part and whole.is_exact else None
+    return Interval.exact(part) / whole if part and whole.is_known and whole.high else None
 
 
 def _hulls(found: Iterable[tuple[str, float | Interval]], repeated: float) -> dict[str, Interval]:

@@ -8,6 +8,7 @@ tells nothing at all.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from compiler.cost.calibration import Known
 from runtime.inventory import Row, are_texts_by_role, noted
 from runtime.store import Store
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 FILE = "facts.json"
 
 Manifest = Mapping[str, Any]
@@ -35,7 +36,7 @@ class Facts:
 
     `operator` is its operator's canonical tree, as JSON text: most are the same as another's. `inputs` are the keys of
     what it read, by role. `resumed_from_step` and `device` are of training: where it went on, and "cpu" or what CUDA
-    calls the device; None where it did not say.
+    calls the device; None where it did not say. `judged` are the documents that went in, where they were counted.
     """
 
     known: Known
@@ -48,16 +49,19 @@ class Facts:
     inputs: dict[str, list[str]]
     resumed_from_step: int | None = None
     device: str | None = None
+    judged: int | None = None
 
     @property
     def is_whole(self) -> bool:
-        """Whether everything has the type that it should have."""
-        known, counts = self.known, {type(one) for one in (self.shards, self.cpus, self.gpus, self.nodes)}
-        counted = {type(one) for one in (known.documents, known.text_bytes, known.tokens, self.resumed_from_step)}
-        took = {type(one) for one in (known.bytes_written, known.seconds, known.cpu_seconds, known.peak_memory_mb)}
+        """Whether everything has the type that it should have, and no amount is below nothing or without end."""
+        known, counts = self.known, (self.shards, self.cpus, self.gpus, self.nodes)
+        counted = (known.documents, known.text_bytes, known.tokens, self.resumed_from_step, self.judged)
+        took = (known.bytes_written, known.seconds, known.cpu_seconds, known.peak_memory_mb)
         texts = {type(self.fingerprint), type(self.operator)}
-        right = counts <= {int} and counted <= COUNT and took <= NUMBER and texts == {str}
-        return right and type(self.device) in TEXT and are_texts_by_role(self.inputs)
+        right = set(map(type, counts)) <= {int} and set(map(type, counted)) <= COUNT and set(map(type, took)) <= NUMBER
+        if not right or texts != {str} or type(self.device) not in TEXT or not are_texts_by_role(self.inputs):
+            return False
+        return all(amount is None or 0 <= amount < math.inf for amount in (*counts, *counted, *took))
 
 
 def facts(store: Store) -> dict[str, Facts]:
@@ -95,11 +99,19 @@ def facts_of(store: Store, key: str, manifest: Any) -> Facts | None:
             inputs={role: [item["key"] for item in items] for role, items in manifest["inputs"].items()},
             resumed_from_step=manifest["stats"].get("resumed_from_step"),
             device=device_said(store, key) if ENVIRONMENT[0] in manifest["outputs"] else None,
+            judged=judged_in(manifest),
         )
         right = manifest["key"] == key and isinstance(manifest["digest"], str)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         return None
     return found if right and found.is_whole else None
+
+
+def judged_in(manifest: Manifest) -> int | None:
+    """Documents that went in, where the manifest counts them."""
+    counted = manifest["stats"].get("documents")
+    count: int | None = (counted if isinstance(counted, dict) else manifest["stats"]).get("in")
+    return count
 
 
 def known_of(manifest: Manifest) -> Known:

@@ -218,12 +218,12 @@ def _work(
     ranks: Any,
 ) -> None:
     """Run the operator in `directory` and write down what it made."""
-    began, cpu = time.time(), _cpu_seconds()
+    began, clock, cpu = time.time(), time.monotonic(), _cpu_seconds()
     context = _operate(task, shard, inputs, directory, store, key, plan, ranks)
     outputs = {n: digest.digest_output(context.out / n, kind) for n, kind in task.op.outputs.items()}
     timing = {
         "started": round(began, 3),
-        "seconds": round(time.time() - began, 3),
+        "seconds": round(time.monotonic() - clock, 3),
         "cpu_seconds": round(_cpu_seconds() - cpu, 3),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "host": platform.node(),

@@ -5,7 +5,8 @@ reached of it (`devices.py`). A device of another name has no peak: none is bett
 (MIG) has another name, too. Figures are of dense matrices: where a data sheet states those with sparsity, half of that.
 
     A100       NVIDIA A100 Tensor Core GPU, data sheet of June 2021: the same for SXM and PCIe
-    H100       NVIDIA H100 Tensor Core GPU, data sheet, SXM: 1,979 and 989 TFLOPS with sparsity in bf16 and TF32
+    H100       NVIDIA H100 Tensor Core GPU, whitepaper, SXM: 989.4 and 494.7 TFLOPS (1,979 and 989 with sparsity in the
+               data sheet) in bf16 and TF32
     H100-PCIe  the same, PCIe: 1,513 and 756
     H100-NVL   the same, in its later edition, NVL: 1,671 and 835, of one of the pair
     H200       NVIDIA H200 Tensor Core GPU, data sheet, SXM: as the H100

@@ -5,7 +5,7 @@ It is read from a store by `runtime.calibration`; nothing here opens a file. No 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from typing import TypeVar
 
@@ -38,6 +38,35 @@ COMPARABLE = 0.1
 
 SIMILAR = 2.0
 """Models of so many times as many parameters, or as few, keep a device as busy."""
+
+
+@attrs.frozen(kw_only=True)
+class Rate:
+    """Seconds of a shard for a unit of work, the most units that told it, and the longest that any shard took.
+
+    Part of what a task takes is no work: a rate that is told by little of it is too slow for much.
+    """
+
+    per_unit: Interval
+    most: float
+    longest: float
+
+    @classmethod
+    def of(cls, tasks: Sequence[tuple[float, float]], repeated: float) -> Rate:
+        """From units and seconds of past tasks, of those that did COMPARABLE work, within what may be otherwise."""
+        most = max(units for units, _ in tasks)
+        told = [Interval.about(seconds / units, repeated) for units, seconds in tasks if units >= COMPARABLE * most]
+        longest = max(seconds for _, seconds in tasks) * repeated
+        return cls(per_unit=reduce(Interval.hull, told), most=most, longest=longest)
+
+    def seconds(self, units: Interval, prior: Interval) -> Interval:
+        """Of so many units: less than was seen takes no longer than that, of much more the prior may hold as well."""
+        told = units * self.per_unit
+        if units.high < self.most * COMPARABLE:
+            return Interval(min(told.low, prior.low), max(told.high, self.longest))
+        if units.high > self.most / COMPARABLE:
+            return Interval(min(told.low, prior.low), max(told.high, prior.high) if prior.is_known else told.high)
+        return told
 
 
 @attrs.frozen(kw_only=True)
@@ -90,7 +119,7 @@ class Calibration:
     """
 
     known: Mapping[str, Known] = attrs.field(factory=dict)
-    rates: Mapping[str, Interval] = attrs.field(factory=dict)
+    rates: Mapping[str, Rate] = attrs.field(factory=dict)
     memory: Mapping[str, Interval] = attrs.field(factory=dict)
     utilization: Mapping[str, tuple[Reached, ...]] = attrs.field(factory=dict)
     bytes_per_token: Interval | None = None

@@ -88,6 +88,12 @@ class Estimate:
     memory_mb: Interval = UNKNOWN
     disk_mb: Interval = UNKNOWN
 
+    def counted(self, action: str) -> Estimate:
+        """What a task that is to be built adds to a sum: nothing, or all of it, where it may be cut off."""
+        if action != "may cut off":
+            return self
+        return Estimate(**{name: value.or_less() for name, value in attrs.asdict(self, recurse=False).items()})
+
 
 def estimate(
     plan: Plan,
@@ -179,8 +185,8 @@ def _shard_seconds(task: Task, step: Step, place: _Place) -> Interval:
         return STARTUP + _scoring_seconds(step.out.text, asked, place.model, device, calibration)
     text = step.out.text if isinstance(op, ir.NGram) else step.into.text
     units, rate = work(op, Load(documents=step.into.documents, text=text, tokens=step.into.tokens), task.shards)
-    measured = calibration.rates.get(rate_name(op, place.vocab))
-    return STARTUP + (LOADING + units * rate if measured is None else units * measured)
+    past, prior = calibration.rates.get(rate_name(op, place.vocab)), LOADING + units * rate
+    return STARTUP + (prior if past is None else past.seconds(units, prior))
 
 
 def _scoring_seconds(

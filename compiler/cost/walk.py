@@ -174,9 +174,10 @@ def outflow(op: ir.Operator, into: Flow, vocab: int, ratio: Interval, past: Cali
         return Flow(documents=held.documents * number, text=text, written=text * TEXT)
     if isinstance(op, ir.Sign):
         bands = sum(key.bands for key in op.near)
-        return attrs.evolve(_judged(op, into, past), written=into.documents * Interval.about(30 + 8 * bands, 2))
+        rows = into.documents * Interval.about(30 + 8 * bands, 2)
+        return attrs.evolve(_judged(op, into, past), written=rows.or_more() if op.chunk_tokens else rows)
     if isinstance(op, VERDICTS):
-        return attrs.evolve(_judged(op, into, past), written=into.documents * VERDICT)
+        return attrs.evolve(into.survivors(), written=into.documents * VERDICT)
     if isinstance(op, ir.Edges):
         most = into.documents * (EDGE * (op.bands + op.exact))
         return attrs.evolve(into, written=most.or_less())

@@ -68,7 +68,7 @@ def forecast(plan: Plan, store: Store, profile: Profile, calibration: Calibratio
     """What would become of a plan's tasks on a profile, and what that takes."""
     outlooks = outlook(plan, store)
     estimates = estimate(plan, profile, calibration)
-    counted = {one.task.id: _counted(one, estimates[one.task.id]) for one in outlooks if one.runs}
+    counted = {one.task.id: estimates[one.task.id].counted(one.action) for one in outlooks if one.runs}
     whole = _summed(plan, profile, outlooks, estimates, counted)
     strange = {task for tasks in missing(plan).values() for task in tasks if task in counted}
     if not strange:
@@ -107,12 +107,6 @@ def forecast_for(plan: Plan, args: Namespace) -> Forecast:
     store = arguments.store_at(args.store)
     past = PRIORS if args.no_calibration else calibration(store, plan)
     return forecast(plan, store, arguments.profile_called(args.profile), past)
-
-
-def _counted(one: Outlook, estimated: Estimate) -> Estimate:
-    if one.action != "may cut off":
-        return estimated
-    return Estimate(**{name: value.or_less() for name, value in attrs.asdict(estimated, recurse=False).items()})
 
 
 def _wall(plan: Plan, profile: Profile, counted: dict[str, Estimate]) -> Interval:

@@ -8,7 +8,7 @@ import pytest
 from compiler.compile import compile_experiment
 from compiler.cost.estimate import estimate
 from compiler.diff import diff_plans
-from compiler.diff_cost import DiffCost, counted, diff_cost
+from compiler.diff_cost import DiffCost, diff_cost
 from compiler.plan import Plan
 from ocspec import Experiment, edit
 from tests.compiler.test_diff import SPECS
@@ -38,7 +38,7 @@ def test_sums_say_or_less_of_what_may_be_cut_off(mini_plan: Plan, hotter: Plan) 
     uncertain = [task for task in diff.tasks if task.action == "may cut off"]
     assert uncertain
     for task in uncertain:
-        sums = attrs.asdict(counted(task, cost.estimates[task.id]), recurse=False)
+        sums = attrs.asdict(cost.estimates[task.id].counted(task.action), recurse=False)
         assert all(value.low == 0 for value in sums.values())
     assert cost.of(diff.tasks) == cost.total
     assert cost.of(uncertain).seconds.high <= cost.total.seconds.high

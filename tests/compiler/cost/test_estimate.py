@@ -10,7 +10,7 @@ import pytest
 
 from compiler import ir, plan
 from compiler.compile import compile_experiment
-from compiler.cost.calibration import Calibration, Known, Reached
+from compiler.cost.calibration import Calibration, Known, Rate, Reached
 from compiler.cost.devices import DEVICES, GPUS
 from compiler.cost.estimate import Estimate, critical_path, estimate, total
 from compiler.cost.flops import forward_per_token, training_flops
@@ -125,8 +125,8 @@ def test_what_was_built_goes_before_what_is_supposed(mini_plan: Plan) -> None:
 
 def test_rates_of_past_runs_are_used(declared: Plan) -> None:
     """Half of the prior's seconds for a unit are half of the time, but for the start."""
-    ordinary = estimate(declared, None, Calibration(rates={"data.sign": Interval.exact(1.0)}, processors=8))
-    fast = estimate(declared, None, Calibration(rates={"data.sign": Interval.exact(0.5)}, processors=8))
+    rates = (Rate(per_unit=Interval.exact(took), most=10**9, longest=0) for took in (1.0, 0.5))
+    ordinary, fast = (estimate(declared, None, Calibration(rates={"data.sign": r}, processors=8)) for r in rates)
     assert fast["code/sign"].seconds.high - 1 == pytest.approx((ordinary["code/sign"].seconds.high - 1) / 2)
 
 

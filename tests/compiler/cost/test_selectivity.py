@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +14,6 @@ from compiler.cost.interval import UNKNOWN, Interval
 from compiler.cost.selectivity import Counted, judge
 from compiler.cost.walk import outflow
 
-SELECT = ir.Select(step="a", keywords=("leetcode",))
 HALF = Counted(Interval(0.4, 0.6), Interval(0.2, 0.3))
 
 
@@ -26,16 +27,24 @@ def test_what_is_kept_is_a_part(one: float, other: float, documents: int, more: 
     assert not kept.text.is_known or share.high == 0
 
 
-def test_a_filter_is_known_by_what_it_judges_by() -> None:
-    """Not by its label or the data; deduplication and caps depend on all documents."""
+def refine(source: str, digest: str = "", **changes: Any) -> ir.Refine:
+    """One of a source, with all personal data left in or not."""
+    reader = ir.Reader(source=source, format="parquet", digest=digest)
+    return ir.Refine(dataset=changes.pop("dataset", "d"), readers=(reader,), **changes)
+
+
+def test_a_filter_is_known_by_what_it_judges_by_and_the_source() -> None:
+    """Not by its label or the files; other keywords, caps and deduplication depend on more."""
     into = Flow(documents=Interval.exact(1000), text=Interval.exact(10**6))
-    learnt = Calibration(kept={judge(SELECT) or "": HALF})
-    assert outflow(SELECT, into, 0, UNKNOWN, learnt).documents == Interval(400, 600)
-    assert outflow(SELECT, into, 0, UNKNOWN, learnt).text == Interval(200_000, 300_000)
-    assert outflow(SELECT, into, 0, UNKNOWN, PRIORS).documents == Interval(1, 1000)
-    other = ir.Select(step="a", keywords=("leetcode", "def solution"))
-    assert outflow(other, into, 0, UNKNOWN, learnt).documents == Interval(1, 1000)
+    learnt = Calibration(kept={judge(refine("crawl", "0" * 64)) or "": HALF})
+    again = refine("crawl", "1" * 64, dataset="e")
+    assert outflow(again, into, 0, UNKNOWN, learnt).documents == Interval(400, 600)
+    assert outflow(again, into, 0, UNKNOWN, learnt).text == Interval(200_000, 300_000)
+    assert outflow(again, into, 0, UNKNOWN, PRIORS).documents == Interval(1, 1000)
+    for other in (refine("wiki"), refine("crawl", redact_pii=True)):
+        assert outflow(other, into, 0, UNKNOWN, learnt).documents == Interval(1, 1000)
     assert judge(ir.Cluster(step="a", granularity="file")) is None
+    assert judge(ir.Select(step="a", keywords=("leetcode",))) is None
 
 
 def test_packages_hold_as_much_as_others_did() -> None:
