@@ -5,12 +5,14 @@ SPEC ARMS: compiles the arms of the spec in this process, and prints how many ta
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
 from compiler.compile import compile_all
 from compiler.load import load_spec
 from ocspec import sweep
+from ocspec.cli import COLLECTED_AFTER
 
 TASKS_A_DATASET = 6  # sign, edges, cluster, refine, encode, pack
 OTHER_TASKS = 3  # tokenizer, mixture, training
@@ -66,6 +68,7 @@ def write_spec(file: Path, tasks: int) -> None:
 
 def main() -> None:
     """Compile the arms: a hundred learning rates by ten thresholds are a thousand."""
+    gc.set_threshold(COLLECTED_AFTER)  # as the command line does
     experiment, base = load_spec(sys.argv[1])
     data = experiment.data[0]
     places = {
