@@ -174,7 +174,8 @@ def _write(part: Any, out: list[bytes]) -> None:
             _write(key, out)
             _write(part[key], out)
     else:
-        assert isinstance(part, list), type(part)
+        if not isinstance(part, list):
+            raise NotCanonical(f"a {type(part).__name__} is no part of a tree")
         out.append(b"l%d:" % len(part))
         for item in part:
             _write(item, out)

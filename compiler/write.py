@@ -21,11 +21,12 @@ from compiler.plan import Plan, Task
 from compiler.profile import Profile
 
 GENERATED = ("sql", "training", "sbatch")
-NOWHERE: Mapping[str, Task] = {}
 LATEST = ".latest"  # no experiment can be called so
 
 
-def write_plan(plan: Plan, out: Path, base: Path, profile: Profile, elsewhere: Mapping[str, Task] = NOWHERE) -> Path:
+def write_plan(
+    plan: Plan, out: Path, base: Path, profile: Profile, elsewhere: Mapping[str, Task] | None = None
+) -> Path:
     """Write everything below `out`; returns the path of plan.json.
 
     Tasks that are `elsewhere`, by fingerprint, as they are here are in plan.json and have no files beside it. Raises
@@ -34,7 +35,7 @@ def write_plan(plan: Plan, out: Path, base: Path, profile: Profile, elsewhere: M
     try:
         _refuse_what_is_not_ours(out)
         out.mkdir(parents=True, exist_ok=True)
-        with _aside(out, _generated(plan, profile, elsewhere)) as asides:
+        with _aside(out, _generated(plan, profile, elsewhere or {})) as asides:
             file = plans.save(plan, out)
             write_atomically(out / "base", f"{base.resolve()}\n")
             for directory, aside in asides.items():

@@ -120,7 +120,7 @@ def _look(_: Store, key: str, manifest: Row) -> Row | None:
             "operator": canonical.operator_digest(canonical.encode(manifest["preimage"][1])),
             "inputs": {role: [one["digest"] for one in found] for role, found in manifest["inputs"].items()},
         }
-    except (AssertionError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+    except (AttributeError, LookupError, TypeError, ValueError):
         return None
 
 

@@ -117,7 +117,7 @@ def play(module: str) -> NoReturn:
     except BaseException:
         sys.excepthook(*sys.exc_info())
         code = 1
-    threading._shutdown()  # type: ignore[attr-defined]
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as an interpreter that ends does
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -33,7 +33,7 @@ from compiler.cost.time import (
     training_seconds,
     work,
 )
-from compiler.cost.walk import Step, vocabulary, walk
+from compiler.cost.walk import MIB, Step, vocabulary, walk
 from compiler.emit.sbatch import request, spread_devices
 from compiler.packing import pack
 from compiler.plan import Plan, Resources, Task
@@ -41,7 +41,6 @@ from compiler.profile import Profile, Settings
 from compiler.trainjob import ModelShape
 
 HOUR = 3600.0
-MIB = 1 << 20
 REPEATED = 1.25
 """What a task took is taken to come again within this factor: machines are shared, and disks are cold or warm."""
 

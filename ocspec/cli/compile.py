@@ -80,7 +80,7 @@ def write(
     if args.smoke:
         plan = smoke(plan)
     out = out or arguments.BUILD / plan.experiment
-    file = write_plan(plan, out, original(base), profile, elsewhere or {})
+    file = write_plan(plan, out, original(base), profile, elsewhere)
     if discard_if_other(file):
         say(f"the review in {short_path(str(out))} was of another plan and is removed")
     remember_latest(file, arguments.BUILD)
